@@ -1,0 +1,396 @@
+"""Every error that cellbank raises on purpose: one tree, plain facts, an exit code and an HTTP status each.
+
+::
+
+    CellbankError
+    ├── RuleBroken (2)       InvalidName InvalidPaths InvalidReference AmbiguousReference
+    │                        EmptyPackage BadInput
+    ├── NotSignedIn (3)      Forbidden
+    ├── NotFound (4)         PackageNotFound RevisionNotFound EntryNotFound NotInstalled NotFetched
+    │                        RemoteNotFound
+    ├── IntegrityError (5)   DigestMismatch NotCanonical BadPack Damaged ChainRefused
+    ├── NetworkError (6)     Unreachable BadAnswer
+    ├── DiskError (7)        DiskFull NewerFormat
+    ├── Conflict (8)         PushConflict NameConflict WouldOverwrite OtherRemote
+    └── Interrupted (130)
+
+``str(error)`` says what failed; ``error.advice`` says what to do. ``args`` are the facts the class was
+made from, so an error can be pickled, sent over the wire and made again.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+
+class CellbankError(Exception):
+    """Something that cellbank can name went wrong."""
+
+    exit_code: ClassVar[int] = 2
+    http_status: ClassVar[int] = 400
+    message: str = ""
+    advice: str = ""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        self.message = message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def _near(names: Sequence[str]) -> str:
+    return f"Did you mean {' or '.join(names)}?" if names else ""
+
+
+# --- 2: usage, or input that breaks a rule -----------------------------------------------------
+
+
+class RuleBroken(CellbankError, ValueError):
+    """The input breaks a rule of the formats or of the command."""
+
+
+class BadInput(RuleBroken):
+    """An argument cannot be used as it is."""
+
+
+class InvalidName(RuleBroken):
+    """An owner, package, tag or version that is not allowed."""
+
+    def __init__(self, kind: str, name: str, reason: str) -> None:
+        self.message = f"{name!r} cannot be the name of {kind}: {reason}"
+        self.advice = "Choose another name (docs/formats.md, Names)."
+
+
+class InvalidPaths(RuleBroken):
+    """Entry paths that break the rules, all of them; up to twenty are shown."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        count = len(self.problems)
+        lines = [f"{count} path{'s break' if count != 1 else ' breaks'} the rules:"]
+        lines += [f"  {problem}" for problem in self.problems[:20]]
+        if count > 20:
+            lines.append(f"  … and {count - 20} more")
+        self.message = "\n".join(lines)
+        self.advice = "Rename them, or build with --fix-names to map them. Nothing was built."
+
+
+class InvalidReference(RuleBroken):
+    """Text that does not parse as a reference."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        self.message = f"{text!r} is not a reference: {reason}"
+        self.advice = (
+            "Write owner/name, owner/name:tag, owner/name==version or owner/name@revision, "
+            "each may be followed by /sub/path."
+        )
+
+
+class AmbiguousReference(RuleBroken, LookupError):
+    """A revision prefix, or an attribute, that fits more than one."""
+
+    def __init__(self, text: str, candidates: Sequence[str]) -> None:
+        self.candidates = list(candidates)
+        self.message = f"{text} is ambiguous: it fits {', '.join(self.candidates)}"
+        self.advice = "Write more of it."
+
+
+class EmptyPackage(RuleBroken):
+    """A folder without any file."""
+
+    def __init__(self, folder: str) -> None:
+        self.message = f"{folder} has no files"
+        self.advice = "Build an empty package with --allow-empty, if that is what you want."
+
+
+# --- 3: sign-in -------------------------------------------------------------------------------
+
+
+class NotSignedIn(CellbankError, PermissionError):
+    """The registry wants to know who is asking."""
+
+    exit_code = 3
+    http_status = 401
+
+    def __init__(self, remote: str) -> None:
+        self.message = f"{remote} needs a valid token for this"
+        self.advice = f"Sign in: cellbank login {remote}"
+
+
+class Forbidden(NotSignedIn):
+    """The registry knows who is asking, and that is not enough."""
+
+    http_status = 403
+
+    def __init__(self, remote: str, what: str) -> None:
+        self.message = f"{remote}: you may not {what}"
+        self.advice = f"Sign in as someone who may: cellbank login {remote}"
+
+
+# --- 4: not found -----------------------------------------------------------------------------
+
+
+class NotFound(CellbankError, LookupError):
+    """What was named is not there."""
+
+    exit_code = 4
+    http_status = 404
+
+
+class PackageNotFound(NotFound):
+    """No package of this name at this place."""
+
+    def __init__(self, package: str, where: str, near: Sequence[str] = ()) -> None:
+        self.message = f"{package} is not at {where}"
+        self.advice = _near(near) or f"List what is there: cellbank ls --from {where}"
+
+
+class RevisionNotFound(NotFound):
+    """The package has no such revision, version or tag."""
+
+    def __init__(self, package: str, qualifier: str, near: Sequence[str] = ()) -> None:
+        self.message = f"{package} has no {qualifier}"
+        self.advice = _near(near) or f"List its history: cellbank log {package}"
+
+
+class EntryNotFound(NotFound, AttributeError, KeyError):
+    """The package has no such path."""
+
+    def __init__(self, package: str, path: str, near: Sequence[str] = ()) -> None:
+        self.message = f"{package} has no {path}"
+        self.advice = _near(near) or f"List what it has: cellbank tree {package}"
+
+
+class NotInstalled(NotFound):
+    """The package is not in this store."""
+
+    def __init__(self, package: str, near: Sequence[str] = ()) -> None:
+        self.message = f"{package} is not installed"
+        self.advice = f"Install it: cellbank install {package}"
+        if near:
+            self.advice = f"{_near(near)} Or install it: cellbank install {package}"
+
+
+class NotFetched(NotFound):
+    """The entry belongs to the package, but its bytes were not installed."""
+
+    def __init__(self, package: str, path: str) -> None:
+        self.message = f"{package}/{path} was not installed with the rest"
+        self.advice = f"Fetch it: cellbank install {package}/{path}"
+
+
+class RemoteNotFound(NotFound):
+    """No remote is known by this name, or none is set."""
+
+    def __init__(self, name: str) -> None:
+        self.message = f"no remote {name!r} is known" if name else "no remote is set"
+        self.advice = (
+            "Name one with --to or --from (a URL, a folder or a name), set CELLBANK_REMOTE, "
+            "or add one: cellbank remote add NAME URL"
+        )
+
+
+# --- 5: integrity -----------------------------------------------------------------------------
+
+
+class IntegrityError(CellbankError):
+    """Bytes that are not what they must be."""
+
+    exit_code = 5
+    http_status = 422
+
+
+class DigestMismatch(IntegrityError):
+    """The bytes we read are not the bytes the manifest promised."""
+
+    def __init__(self, where: str, expected: str, found: str) -> None:
+        self.message = f"{where}: expected {expected}, found {found}"
+        self.advice = (
+            "Nothing was changed. Try again, or find damage with: cellbank verify --repair"
+        )
+
+
+class NotCanonical(IntegrityError):
+    """A document that does not have the one form it must have."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        self.message = f"{what} is not in its one allowed form: {reason}"
+        self.advice = "It was not accepted. It was damaged, or written by a program that errs."
+
+
+class BadPack(IntegrityError):
+    """A pack that breaks the format."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.message = f"{where} is not a good pack: {reason}"
+        self.advice = "Find and mend damage with: cellbank verify --repair"
+
+
+class Damaged(IntegrityError):
+    """Something that should be here is missing or changed."""
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        self.message = what
+        self.advice = advice or "Mend what can be fetched again: cellbank verify --repair"
+
+
+class ChainRefused(IntegrityError):
+    """The remote shows an older or a different history than we saw before."""
+
+    def __init__(self, package: str, where: str, reason: str) -> None:
+        self.message = f"{where} shows another history of {package} than before: {reason}"
+        self.advice = "Ask its owner. To accept it nevertheless: --allow-older"
+
+
+# --- 6: network -------------------------------------------------------------------------------
+
+
+class NetworkError(CellbankError, ConnectionError):
+    """The remote could not be talked to."""
+
+    exit_code = 6
+    http_status = 502
+
+
+class Unreachable(NetworkError):
+    """No answer, or it broke off."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.message = f"{where}: {reason}"
+        self.advice = "Check the address and the network, then run the same command: it goes on."
+
+
+class BadAnswer(NetworkError):
+    """An answer that no registry gives."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.message = f"{where} does not answer like a cellbank registry: {reason}"
+        self.advice = "Check the address; a sign-in page or a proxy may stand in between."
+
+
+# --- 7: disk ----------------------------------------------------------------------------------
+
+
+class DiskError(CellbankError, OSError):
+    """The disk refused."""
+
+    exit_code = 7
+    http_status = 507
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.message = f"{where}: {reason}"
+        self.advice = "Nothing was lost. Mend the disk, then run the same command: it goes on."
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class DiskFull(DiskError):
+    """There is less free space than is needed."""
+
+    def __init__(self, where: str, needed: int, free: int) -> None:
+        self.message = f"disk full: {needed} bytes needed in {where}, {free} bytes free"
+        self.advice = "Nothing was changed. Free space, then run the same command."
+
+
+class NewerFormat(DiskError):
+    """A place that a newer cellbank made."""
+
+    def __init__(self, where: str, needs: str) -> None:
+        self.message = f"{where} was made by a newer cellbank (it needs {needs})"
+        self.advice = "Upgrade cellbank. Nothing was changed."
+
+
+# --- 8: conflict ------------------------------------------------------------------------------
+
+
+class Conflict(CellbankError):
+    """Somebody else was there first."""
+
+    exit_code = 8
+    http_status = 409
+
+
+class PushConflict(Conflict):
+    """The package moved on since we last saw it."""
+
+    def __init__(self, package: str, latest: str, base: str) -> None:
+        seen = f"you last saw {base[:12]}" if base else "you have not seen it yet"
+        self.message = f"{package} is now at revision {latest[:12]} there; {seen}"
+        self.advice = (
+            f"See what is new: cellbank install {package} --yes; then build and push again "
+            "(or push --force: the other revision stays in the log)."
+        )
+
+
+class NameConflict(Conflict):
+    """A version that is taken, or a tag that somebody else moved."""
+
+    def __init__(self, package: str, what: str, holds: str) -> None:
+        self.message = f"{package}: {what} already names {holds[:12] or 'nothing'}"
+        self.advice = "Versions never move; choose another. A tag: look at it, then try again."
+
+
+class WouldOverwrite(Conflict, FileExistsError):
+    """Files that stand where an export would write."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+        self.message = f"export would overwrite {shown}"
+        self.advice = "Choose another folder, or say --force. Nothing was written."
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class OtherRemote(Conflict):
+    """The name is here already, from somewhere else."""
+
+    def __init__(self, package: str, have: str, asked: str) -> None:
+        self.message = f"{package} is here from {have}, not from {asked}"
+        self.advice = f"To replace it: cellbank install {package} --from {asked}"
+
+
+class Interrupted(CellbankError, KeyboardInterrupt):
+    """The user said stop."""
+
+    exit_code = 130
+    http_status = 499
+
+    def __init__(self) -> None:
+        self.message = "stopped"
+        self.advice = "What was finished is kept: the same command goes on from there."
+
+
+# --- the wire ---------------------------------------------------------------------------------
+
+
+def _tree(base: type[CellbankError]) -> dict[str, type[CellbankError]]:
+    found = {base.__name__: base}
+    for child in base.__subclasses__():
+        found |= _tree(child)
+    return found
+
+
+def error_classes() -> dict[str, type[CellbankError]]:
+    """Every class of the tree by its name."""
+    return _tree(CellbankError)
+
+
+def to_wire(error: CellbankError) -> dict[str, Any]:
+    """Return the error as plain values: its class and the facts it was made from."""
+    facts = [list(f) if isinstance(f, (list, tuple)) else f for f in error.args]
+    return {"error": type(error).__name__, "facts": facts, "message": str(error)}
+
+
+def from_wire(document: Any, fallback: CellbankError) -> CellbankError:
+    """Return the error that `document` tells of, or `fallback` where it makes no sense."""
+    if not isinstance(document, dict) or not isinstance(document.get("facts"), list):
+        return fallback
+    made = error_classes().get(str(document.get("error")))
+    if made is None:
+        return fallback
+    try:
+        return made(*document["facts"])
+    except (TypeError, ValueError, AttributeError):
+        return fallback

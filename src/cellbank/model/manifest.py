@@ -1,0 +1,460 @@
+"""Manifests: the complete list of a package's entries, cut into pages by content, and its header."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+from zlib import crc32
+
+import msgspec
+
+from cellbank.model import canonical
+from cellbank.model.digest import PIECES_ABOVE, digest_of, is_digest
+from cellbank.model.errors import NotCanonical
+from cellbank.model.names import path_problem
+
+MIN_PAGE_ENTRIES: Final = 64
+MAX_PAGE_ENTRIES: Final = 4096
+MAX_PAGE_BYTES: Final = 4 << 20
+MAX_ENTRIES: Final = 10_000_000
+CUT_MODULUS: Final = 512
+KINDS: Final = ("files", "cell_lines")
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """One path of a package.
+
+    `filename` is None where it is the last part of the path, `meta` None where it is empty,
+    `pieces` set exactly when `size` is over 8 MiB.
+    """
+
+    # In the order of their names, which is the order of canonical JSON.
+    digest: str
+    filename: str | None = None
+    meta: dict[str, Any] | None = None
+    path: str = ""
+    pieces: str | None = None
+    size: int = 0
+
+    @property
+    def name(self) -> str:
+        """The file name to export under."""
+        return self.filename or self.path.rpartition("/")[2]
+
+    @property
+    def is_document(self) -> bool:
+        """Whether it rests in a pack of documents when it is small."""
+        return is_document(self.name)
+
+
+_DOCUMENTS: Final = ("json", "md", "txt", "csv", "tsv", "yaml", "xml", "html")
+
+
+def is_document(filename: str) -> bool:
+    """Whether a file of this name counts as a document, by its extension."""
+    return filename.rpartition(".")[2].lower() in _DOCUMENTS
+
+
+def make_entry(
+    path: str,
+    digest: str,
+    size: int,
+    *,
+    pieces: str | None = None,
+    filename: str | None = None,
+    meta: dict[str, Any] | None = None,
+) -> Entry:
+    """Return an entry in its normal form: defaults left out."""
+    if filename == path.rpartition("/")[2]:
+        filename = None
+    return Entry(digest, filename or None, meta or None, path, pieces, size)
+
+
+class PageInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """What the header says of one page: its size, number of entries, digest and first path."""
+
+    bytes: int
+    count: int
+    digest: str
+    first: str
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The list of pages; the digest of its canonical bytes is the revision."""
+
+    bytes: int
+    entries: int
+    format: int
+    kind: str
+    pages: tuple[PageInfo, ...]
+
+
+_encoder = msgspec.json.Encoder(order="sorted")
+_entry_decoder = msgspec.json.Decoder(Entry)
+_header_decoder = msgspec.json.Decoder(Header)
+
+
+def _encodable(entry: Entry) -> Entry:
+    """Return the entry with its metadata spelled by `canonical` (msgspec spells floats its way)."""
+    data = canonical.check_meta(entry.meta, f"the metadata of {entry.path}")
+    return Entry(
+        entry.digest,
+        entry.filename,
+        msgspec.Raw(data),  # type: ignore[arg-type]
+        entry.path,
+        entry.pieces,
+        entry.size,
+    )
+
+
+def encode_entries(entries: Sequence[Entry]) -> bytes:
+    """Return the entries as lines of canonical JSON."""
+    ready = [entry if entry.meta is None else _encodable(entry) for entry in entries]
+    try:
+        return _encoder.encode_lines(ready)
+    except UnicodeEncodeError:
+        raise NotCanonical("an entry", "text holds a lone surrogate") from None
+
+
+def cut_pages(entries: Sequence[Entry]) -> Iterator[tuple[int, int, bytes]]:
+    """Cut sorted entries into pages; yield (start, stop, bytes) of each.
+
+    A page ends after an entry whose ``crc32(path) mod 512`` is 0 if it has 64 entries or more, at
+    4,096 entries, or before the entry that would take it over 4 MiB.
+    """
+    marks = [i + 1 for i, e in enumerate(entries) if not crc32(e.path.encode()) % CUT_MODULUS]
+    marks.append(len(entries))
+    start, at = 0, 0
+    while start < len(entries):
+        while at < len(marks) - 1 and marks[at] - start < MIN_PAGE_ENTRIES:
+            at += 1
+        stop = min(marks[at], start + MAX_PAGE_ENTRIES)
+        data = encode_entries(entries[start:stop])
+        if len(data) > MAX_PAGE_BYTES:
+            data = _shortened(data)
+            stop = start + data.count(b"\n")
+        yield start, stop, data
+        start = stop
+
+
+def _shortened(data: bytes) -> bytes:
+    end = data.rfind(b"\n", 0, MAX_PAGE_BYTES) + 1
+    return data[: end or data.find(b"\n") + 1]
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """A manifest ready to be kept: the header, its bytes and the bytes of every page by digest."""
+
+    header: Header
+    data: bytes
+    pages: dict[str, bytes]
+
+    @property
+    def revision(self) -> str:
+        """The digest of the header."""
+        return digest_of(self.data)
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry], kind: str = "files") -> "Manifest":
+        """Return the manifest of these entries, in whatever order they come.
+
+        Raises
+        ------
+        NotCanonical
+            Two entries have one path, there are more than 10,000,000, or one breaks its form.
+        """
+        ordered = sorted(entries, key=_path_of)
+        if len(ordered) > MAX_ENTRIES:
+            raise NotCanonical("the manifest", f"more than {MAX_ENTRIES} entries")
+        for before, after in zip(ordered, ordered[1:], strict=False):
+            if before.path == after.path:
+                raise NotCanonical("the manifest", f"two entries at {before.path}")
+        infos, pages = [], {}
+        for start, stop, data in cut_pages(ordered):
+            digest = digest_of(data)
+            pages[digest] = data
+            infos.append(PageInfo(len(data), stop - start, digest, ordered[start].path))
+        total = sum([entry.size for entry in ordered])
+        header = Header(total, len(ordered), 1, kind, tuple(infos))
+        return cls(header, encode_header(header), pages)
+
+
+def _path_of(entry: Entry) -> str:
+    return entry.path
+
+
+def encode_header(header: Header) -> bytes:
+    """Return the canonical bytes of a header."""
+    return _encoder.encode(header)
+
+
+def decode_header(data: bytes) -> Header:
+    """Return the header that these bytes spell.
+
+    Raises
+    ------
+    NotCanonical
+        Not a header of format 1, or not spelled in the one allowed way.
+    """
+    try:
+        header = _header_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise NotCanonical("a header", str(error)) from None
+    if header.format != 1:
+        raise NotCanonical("a header", f"format {header.format} is not known here")
+    if header.kind not in KINDS:
+        raise NotCanonical("a header", f"kind {header.kind!r} is not known here")
+    if encode_header(header) != data:
+        raise NotCanonical("a header", "spelled differently")
+    firsts = [page.first for page in header.pages]
+    if any(a >= b for a, b in zip(firsts, firsts[1:], strict=False)):
+        raise NotCanonical("a header", "pages out of order")
+    if sum(page.count for page in header.pages) != header.entries:
+        raise NotCanonical("a header", "its counts do not add up")
+    return header
+
+
+def decode_page(data: bytes) -> list[Entry]:
+    """Return the entries of a page whose digest is already known to be right."""
+    try:
+        return _entry_decoder.decode_lines(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise NotCanonical("a page", str(error)) from None
+
+
+def check_entry(entry: Entry) -> None:
+    """Check what a page's spelling does not show.
+
+    Raises
+    ------
+    NotCanonical
+        A field has a value that no writer may give it.
+    """
+    what = f"the entry {entry.path!r}"
+    if not is_digest(entry.digest):
+        raise NotCanonical(what, "its digest is not 64 hex digits")
+    if not 0 <= entry.size <= canonical.MAX_INTEGER:
+        raise NotCanonical(what, "its size is out of range")
+    if (entry.pieces is not None) != (entry.size > PIECES_ABOVE):
+        raise NotCanonical(what, "pieces belong to entries over 8 MiB, and to those alone")
+    if entry.pieces is not None and not is_digest(entry.pieces):
+        raise NotCanonical(what, "its list of pieces is not a digest")
+    if entry.filename is not None and entry.filename in ("", entry.path.rpartition("/")[2]):
+        raise NotCanonical(what, "its file name is the default and must be left out")
+    if entry.meta is not None and not entry.meta:
+        raise NotCanonical(what, "empty metadata must be left out")
+    if why := path_problem(entry.path):
+        raise NotCanonical(what, f"the path has {why}")
+
+
+def check_manifest(header_data: bytes, read: Callable[[str], bytes]) -> Manifest:
+    """Read a whole manifest as one who receives it must: decode, encode again, compare.
+
+    Parameters
+    ----------
+    header_data
+        The bytes of the header.
+    read
+        Gives the bytes of a page by its digest.
+
+    Raises
+    ------
+    NotCanonical
+        Anything differs from what a right writer would have written.
+    """
+    header = decode_header(header_data)
+    entries: list[Entry] = []
+    for page in header.pages:
+        entries += decode_page(read(page.digest))
+    for entry in entries:
+        check_entry(entry)
+    again = Manifest.of(entries, header.kind)
+    if again.data != header_data:
+        raise NotCanonical("the manifest", "its entries belong in other pages")
+    return again
+
+
+class ManifestReader:
+    """A manifest that reads only the pages it needs.
+
+    Parameters
+    ----------
+    header
+        The header.
+    read
+        Gives the bytes of a page by its digest; the caller has checked the digest.
+    """
+
+    def __init__(self, header: Header, read: Callable[[str], bytes]) -> None:
+        self.header = header
+        self._read = read
+        self._firsts = [page.first for page in header.pages]
+        self._kept: tuple[str, list[Entry]] = ("", [])
+
+    def page(self, number: int) -> list[Entry]:
+        """Return the entries of one page."""
+        digest = self.header.pages[number].digest
+        if self._kept[0] != digest:
+            self._kept = (digest, decode_page(self._read(digest)))
+        return self._kept[1]
+
+    def read_page(self, digest: str) -> bytes:
+        """Return the bytes of one page."""
+        return self._read(digest)
+
+    def __len__(self) -> int:
+        return self.header.entries
+
+    def __iter__(self) -> Iterator[Entry]:
+        for info in self.header.pages:
+            yield from decode_page(self._read(info.digest))
+
+    def find(self, path: str) -> Entry | None:
+        """Return the entry at `path`, or None."""
+        number = bisect_right(self._firsts, path) - 1
+        if number < 0:
+            return None
+        return next((entry for entry in self.page(number) if entry.path == path), None)
+
+    def _pages_of(self, prefix: str) -> range:
+        start = max(bisect_right(self._firsts, prefix) - 1, 0)
+        # "0" is the character after "/": the first path that is past the group.
+        stop = bisect_right(self._firsts, prefix[:-1] + "0") if prefix else len(self._firsts)
+        return range(start, stop)
+
+    def under(self, group: str) -> Iterator[Entry]:
+        """Yield the entries below `group` ("" for all), in order."""
+        if not group:
+            yield from self
+            return
+        prefix = f"{group}/"
+        for number in self._pages_of(prefix):
+            for entry in self.page(number):
+                if entry.path.startswith(prefix):
+                    yield entry
+
+    def has_group(self, group: str) -> bool:
+        """Whether any entry lies below `group`."""
+        return next(self.under(group), None) is not None
+
+    def children(self, group: str) -> tuple[list[str], list[str]]:
+        """Return the names of the groups and of the entries right below `group`, in order.
+
+        A page that lies wholly inside one child is not read.
+        """
+        prefix = f"{group}/" if group else ""
+        cut = len(prefix)
+        groups: dict[str, None] = {}
+        entries: list[str] = []
+        for number in self._pages_of(prefix):
+            inside = self._one_child(number, prefix)
+            if inside is not None:
+                groups[inside] = None
+                continue
+            for entry in self.page(number):
+                if entry.path.startswith(prefix):
+                    name, slash, _ = entry.path[cut:].partition("/")
+                    if slash:
+                        groups[name] = None
+                    else:
+                        entries.append(name)
+        return list(groups), entries
+
+    def _one_child(self, number: int, prefix: str) -> str | None:
+        """Return the one child of `prefix` that all of a page lies in, or None."""
+        if number + 1 >= len(self._firsts):
+            return None
+        first, after = self._firsts[number], self._firsts[number + 1]
+        if not (first.startswith(prefix) and after.startswith(prefix)):
+            return None
+        name, slash, _ = first[len(prefix) :].partition("/")
+        if slash and after.startswith(f"{prefix}{name}/"):
+            return name
+        return None
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What differs between two manifests, each list in order of its paths."""
+
+    added: list[Entry]
+    removed: list[Entry]
+    changed: list[tuple[Entry, Entry]]
+    renamed: list[tuple[Entry, Entry]]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed or self.renamed)
+
+
+def compare(old: ManifestReader, new: ManifestReader) -> Changes:
+    """Return what differs; pages that both have are not read.
+
+    An entry that left one path and came at another with the same bytes is renamed.
+    """
+    gone_lines, came_lines = _different_lines(old, new)
+    gone = decode_page(b"\n".join(gone_lines - came_lines))
+    came = decode_page(b"\n".join(came_lines - gone_lines))
+    before = {entry.path: entry for entry in gone}
+    after = {entry.path: entry for entry in came}
+    changed = [(before[path], after[path]) for path in sorted(before.keys() & after.keys())]
+    removed = [before[path] for path in sorted(before.keys() - after.keys())]
+    added = [after[path] for path in sorted(after.keys() - before.keys())]
+    return _with_renames(added, removed, changed)
+
+
+def _different_lines(old: ManifestReader, new: ManifestReader) -> tuple[set[bytes], set[bytes]]:
+    """Return a few lines of each side, among them all that only this side has."""
+    shared = {p.digest for p in old.header.pages} & {p.digest for p in new.header.pages}
+    before = {p.first: p.digest for p in old.header.pages if p.digest not in shared}
+    after = {p.first: p.digest for p in new.header.pages if p.digest not in shared}
+    gone: set[bytes] = set()
+    came: set[bytes] = set()
+    # Most pages keep their first path: compare such pairs at once, while they are in the cache.
+    for first in before.keys() | after.keys():
+        one = old.read_page(before[first]) if first in before else b""
+        two = new.read_page(after[first]) if first in after else b""
+        one, two = _without_ends(one, two)
+        ones, twos = set(one.split(b"\n")), set(two.split(b"\n"))
+        gone |= ones - twos
+        came |= twos - ones
+    gone.discard(b"")
+    came.discard(b"")
+    return gone, came
+
+
+def _without_ends(one: bytes, two: bytes) -> tuple[bytes, bytes]:
+    """Return both without the whole lines that they begin and end with in common."""
+    start = _common(one, two)
+    start = one.rfind(b"\n", 0, start) + 1
+    one, two = one[start:], two[start:]
+    end = _common(one[::-1], two[::-1])
+    end = max(end - (one[len(one) - end :].find(b"\n") + 1), 0) if end else 0
+    return one[: len(one) - end], two[: len(two) - end]
+
+
+def _common(one: bytes, two: bytes) -> int:
+    """Return how many bytes both begin with in common."""
+    low, high = 0, min(len(one), len(two))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == two[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _with_renames(
+    added: list[Entry], removed: list[Entry], changed: list[tuple[Entry, Entry]]
+) -> Changes:
+    sources: dict[str, list[Entry]] = {}
+    for entry in reversed(removed):
+        sources.setdefault(entry.digest, []).append(entry)
+    renamed, really_added = [], []
+    for entry in added:
+        if sources.get(entry.digest):
+            renamed.append((sources[entry.digest].pop(), entry))
+        else:
+            really_added.append(entry)
+    moved = {source.path for source, _ in renamed}
+    return Changes(
+        really_added, [entry for entry in removed if entry.path not in moved], changed, renamed
+    )

@@ -1,0 +1,282 @@
+"""Names and paths: what may be called what, on every system and in every language that reads them."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Final
+
+from cellbank.model.errors import InvalidName
+
+_DEVICES: Final = frozenset(
+    ["con", "aux", "nul", "prn"]
+    + [f"com{i}" for i in range(1, 10)]
+    + [f"lpt{i}" for i in range(1, 10)]
+)
+# The keywords and soft keywords of Python 3.13: a fixed list, because names outlive Pythons.
+_KEYWORDS: Final = frozenset(
+    "False None True and as assert async await break class continue def del elif else except "
+    "finally for from global if import in is lambda nonlocal not or pass raise return try while "
+    "with yield _ case match type".split()
+)
+_RESERVED: Final = frozenset(
+    "admin api account assets data docs health healthz help login logout metrics new openapi org "
+    "search settings static system user users www".split()
+)
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# The normal form of a public or local version of PEP 440.
+_VERSION = re.compile(
+    r"(?:[1-9][0-9]*!)?(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*"
+    r"(?:(?:a|b|rc)(?:0|[1-9][0-9]*))?(?:\.post(?:0|[1-9][0-9]*))?(?:\.dev(?:0|[1-9][0-9]*))?"
+    r"(?:\+[a-z0-9]+(?:\.[a-z0-9]+)*)?"
+)
+
+MAX_PART_BYTES: Final = 255
+MAX_PATH_BYTES: Final = 1024
+MAX_DEPTH: Final = 64
+
+# Paths of these characters only need a look at their lengths and at device names.
+_PLAIN = re.compile(
+    r"(?:[A-Za-z0-9_][A-Za-z0-9_+=,@()#%&~-]*(?:\.[A-Za-z0-9_-]+)*/)*"
+    r"[A-Za-z0-9_][A-Za-z0-9_+=,@()#%&~-]*(?:\.[A-Za-z0-9_-]+)*"
+)
+_DEVICE_PART = re.compile(r"(?:^|/)(?:con|aux|nul|prn|com[1-9]|lpt[1-9])(?:[./]|$)", re.IGNORECASE)
+_FORBIDDEN = re.compile(r'[\\:?*"<>|\x00-\x1f\x7f-\x9f]')
+_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return `name` if it may be the name of `kind` ("an owner", "a package").
+
+    Raises
+    ------
+    InvalidName
+        It breaks the pattern, or is a keyword, a device or a reserved word.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidName(kind, name, "use a-z, 0-9 and _, a letter first, at most 64")
+    for words, why in (
+        (_KEYWORDS, "it is a Python keyword"),
+        (_DEVICES, "it is a Windows device"),
+        (_RESERVED, "it is reserved"),
+    ):
+        if name in words:
+            raise InvalidName(kind, name, why)
+    return name
+
+
+def check_tag(name: str) -> str:
+    """Return `name` if it may be a tag, else raise `InvalidName`."""
+    if not _TAG.fullmatch(name):
+        raise InvalidName("a tag", name, "use letters, digits and . _ -, at most 64")
+    return name
+
+
+def check_version(name: str) -> str:
+    """Return `name` if it is a version in the normal form of PEP 440, else raise `InvalidName`."""
+    if len(name) > 64 or not _VERSION.fullmatch(name):
+        raise InvalidName(
+            "a version", name, "use the normal form of PEP 440, such as 1.2 or 2.0rc1"
+        )
+    return name
+
+
+def version_key(name: str) -> str:
+    """Return what two spellings of one version share (`1.0` and `1.0.0` are the same version)."""
+    found = re.match(r"((?:\d+!)?\d+(?:\.\d+)*)(.*)", name)
+    if found is None:
+        return name
+    return re.sub(r"(?:\.0)+$", "", found[1]) + found[2]
+
+
+def fold(part: str) -> str:
+    """Return the form in which two parts that some file system would merge are equal."""
+    if part.isascii():
+        return part.lower()
+    normal = unicodedata.normalize
+    return normal("NFKC", normal("NFKC", part).casefold())
+
+
+def path_problem(path: str) -> str | None:
+    """Return what is wrong with one path by the rules that bind everyone, or None.
+
+    These are the rules on bytes: a reader checks them before it writes anything.
+    """
+    if _PLAIN.fullmatch(path) and len(path) <= MAX_PART_BYTES and not _DEVICE_PART.search(path):
+        return "too deep" if path.count("/") >= MAX_DEPTH else None
+    try:
+        whole = path.encode()
+    except UnicodeEncodeError:
+        return "not UTF-8"
+    if len(whole) > MAX_PATH_BYTES:
+        return f"longer than {MAX_PATH_BYTES} bytes"
+    parts = path.split("/")
+    if len(parts) > MAX_DEPTH:
+        return f"deeper than {MAX_DEPTH}"
+    return next((why for part in parts if (why := _part_problem(part))), None)
+
+
+def _part_problem(part: str) -> str | None:
+    if not part:
+        return "an empty part, or an absolute path"
+    if part in (".", ".."):
+        return f"the part {part!r}"
+    if len(part.encode()) > MAX_PART_BYTES:
+        return f"a part longer than {MAX_PART_BYTES} bytes"
+    if found := _FORBIDDEN.search(part):
+        return f"the character {found[0]!r}"
+    if part[0] == " ":
+        return "a leading space"
+    if part[-1] in ". ":
+        return "a trailing dot or space"
+    if part.split(".", 1)[0].rstrip(" ").lower() in _DEVICES:
+        return f"the Windows device name {part!r}"
+    return None
+
+
+def unicode_problem(path: str) -> str | None:
+    """Return what is wrong with one path by the rules that bind build and registry, or None."""
+    if path.isascii():
+        return None
+    if found := _BIDI.search(path):
+        return f"the bidirectional character U+{ord(found[0]):04X}"
+    if not unicodedata.is_normalized("NFC", path):
+        return "not in normal form NFC"
+    return None
+
+
+def collisions(paths: Iterable[str]) -> dict[str, str]:
+    """Return the paths that some file system would merge with another: path → reason.
+
+    No two spellings of a part under one parent may fold alike, and no path may also be a group.
+    """
+    found: dict[str, str] = {}
+    seen: dict[str, str] = {}  # folded place → its spelling; groups end in "/"
+    folded_parents: dict[str, str] = {"": ""}
+    for path in paths:
+        parent, _, name = path.rpartition("/")
+        inside = folded_parents.get(parent)
+        if inside is None:
+            inside = _enter(parent, path, seen, folded_parents, found)
+        place = f"{inside}\0{fold(name)}"
+        other = seen.setdefault(place, path)
+        if other != path:
+            found[path] = _clash(other)
+    return found
+
+
+def _enter(
+    parent: str,
+    path: str,
+    seen: dict[str, str],
+    folded_parents: dict[str, str],
+    found: dict[str, str],
+) -> str:
+    """Note the groups above `path`; return the folded form of its parent."""
+    inside, group = "", ""
+    for part in parent.split("/"):
+        group = f"{group}{part}/"
+        place = f"{inside}\0{fold(part)}"
+        other = seen.setdefault(place, group)
+        if other != group:
+            found[path] = _clash(other)
+        inside = place
+        folded_parents[group[:-1]] = inside
+    return inside
+
+
+def _clash(other: str) -> str:
+    kind = "group" if other.endswith("/") else "path"
+    return f"would be merged with the {kind} {other!r} on some systems"
+
+
+def path_problems(paths: Iterable[str]) -> dict[str, str]:
+    """Return all that is wrong with these paths, for build and registry: path → reason."""
+    found: dict[str, str] = {}
+    good = []
+    for path in paths:
+        why = path_problem(path) or unicode_problem(path)
+        if why:
+            found[path] = why
+        else:
+            good.append(path)
+    return found | collisions(good)
+
+
+def fixed_names(paths: Iterable[str]) -> dict[str, str]:
+    """Return a path that keeps the rules for every path that breaks them.
+
+    Forbidden characters become ``_``; a number is added where two would meet. Groups are mapped
+    as one, so that what lay together stays together.
+    """
+    names = list(paths)
+    bad = path_problems(names)
+    mapped: dict[str, str] = {}  # original place → fixed place; groups end in "/"
+    taken: dict[str, str] = {}  # folded fixed place → original place
+    for name in sorted(names, key=lambda name: name in bad):
+        _map_place(name, mapped, taken)
+    return {name: mapped[name] for name in names if mapped[name] != name}
+
+
+def _map_place(name: str, mapped: dict[str, str], taken: dict[str, str]) -> None:
+    inside, original = "", ""
+    parts = name.split("/")
+    for depth, part in enumerate(parts):
+        end = "" if depth == len(parts) - 1 else "/"
+        original = f"{original}{part}{end}"
+        if original not in mapped:
+            mapped[original] = _free_place(inside, part, end, original, taken)
+        inside = mapped[original]
+
+
+def _free_place(inside: str, part: str, end: str, original: str, taken: dict[str, str]) -> str:
+    keep = not (path_problem(part) or unicode_problem(part))
+    wish = part if keep else _fixed_part(part)
+    stem, dot, rest = wish.partition(".") if wish[0] != "." else (wish, "", "")
+    trial, number = wish, 1
+    while (
+        taken.setdefault("/".join(map(fold, f"{inside}{trial}".split("/"))), original) != original
+    ):
+        number += 1
+        trial = f"{stem}_{number}{dot}{rest}"
+    return f"{inside}{trial}{end}"
+
+
+def _fixed_part(part: str) -> str:
+    text = part.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\ufffd", "_")
+    text = unicodedata.normalize("NFC", text)
+    text = _BIDI.sub("_", _FORBIDDEN.sub("_", text))
+    text = re.sub(r"^ +", "_", text)
+    text = re.sub(r"[. ]+$", "_", text) or "_"
+    if text.split(".", 1)[0].rstrip(" ").lower() in _DEVICES:
+        text = f"_{text}"
+    while len(text.encode()) > MAX_PART_BYTES - 8:
+        text = text[:-1]
+    return text
+
+
+def alias(name: str) -> str:
+    """Return the attribute name by which an entry or group can be reached: `a.tif` → `a_tif`."""
+    text = re.sub(r"\W", "_", name)
+    if not text.isidentifier():
+        text = f"n{text}"
+    return f"{text}_" if text in _KEYWORDS - {"_", "case", "match", "type"} else text
+
+
+def aliases(names: Iterable[str]) -> Mapping[str, list[str]]:
+    """Return attribute name → the names that it could mean (one, where it is unambiguous)."""
+    found: dict[str, list[str]] = {}
+    names = list(names)
+    for name in names:
+        found.setdefault(alias(name), []).append(name)
+    for name in names:
+        if name.isidentifier():
+            # A name that is an identifier keeps its own attribute, whatever else looks like it.
+            found[name] = [name]
+    return found
+
+
+def near(word: str, names: Iterable[str]) -> list[str]:
+    """Return up to three of `names` that look like `word`."""
+    return get_close_matches(word, list(names), n=3, cutoff=0.6)

@@ -1,0 +1,312 @@
+"""Building: files become entries, objects and packs in the store, and a record in the log."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+
+import msgspec
+from blake3 import blake3
+
+from cellbank.model.digest import PIECES_ABOVE, SMALL_BELOW, PieceHasher, digest_of
+from cellbank.model.errors import BadInput
+from cellbank.model.log import Draft
+from cellbank.model.manifest import Entry, Manifest, is_document, make_entry
+from cellbank.model.progress import Watcher, ignore
+from cellbank.model.reference import Package
+from cellbank.model.want import Installed
+from cellbank.packages.scan import Known, Look, Source, StatCache, now
+from cellbank.storage.compact import compact
+from cellbank.storage.local import CHUNK, LocalBatch, Part, read_chunks, read_file
+from cellbank.storage.packs import MAX_OBJECT_BYTES, PackWriter
+from cellbank.storage.place import object_key, package_key
+from cellbank.storage.store import Store
+from cellbank.storage.transfer import Counter, check_room, filling, run_all
+
+TRIES = 3
+
+
+class Built(msgspec.Struct, frozen=True):
+    """What a build made."""
+
+    package: Package
+    revision: str
+    entries: int
+    size: int
+    added_bytes: int
+    read_files: int
+    changed: bool
+    mapped: dict[str, str]
+
+
+class Builder:
+    """One build: reads what changed, stages it, and writes the manifest.
+
+    Invariant: nothing of the package changes before all its objects are durable.
+    """
+
+    def __init__(self, store: Store, package: Package, folder: str, watch: Watcher) -> None:
+        self._store = store
+        self._package = package
+        self._watch = watch
+        self._cache = StatCache(store, folder)
+        self._small = store.packs(package)
+        self._small.refresh()
+        self._packed = self._small.digests() - store.condemned()
+        self._writers = {"documents": PackWriter(), "other": PackWriter()}
+        self.read_files = 0
+        self.added_bytes = 0
+        self._staged: set[str] = set()
+        self._parts: dict[str, bytes] = {}
+
+    def entries(
+        self, sources: Iterable[Source], batch: LocalBatch, executor: Executor | None
+    ) -> list[Entry]:
+        """Return the entries of these sources; what the store lacks is in the batch."""
+        done: list[Entry] = []
+        small: list[Source] = []
+        large: list[Source] = []
+        for source in sources:
+            known = self._cache.find(source.file, source.look)
+            if known is not None and self._has(known):
+                done.append(_entry(source, known))
+            elif source.look.size < SMALL_BELOW:
+                small.append(source)
+            else:
+                large.append(source)
+        check_room(self._store, sum(source.look.size for source in [*small, *large]))
+        counter = Counter("build", sum(s.look.size for s in [*small, *large]), self._watch)
+        self._read_small(small, done, batch, counter)
+        jobs = [self._large_job(source, done, batch, counter) for source in large]
+        run_all(jobs, counter, executor)
+        self.read_files = len(small) + len(large)
+        return done
+
+    def _has(self, known: Known) -> bool:
+        """Whether the store still has the bytes of a file that was read before."""
+        if known.pieces is not None and known.pieces not in self._packed:
+            return False
+        if known.look.size < SMALL_BELOW:
+            return known.digest in self._packed
+        return self._store.files.size(object_key(known.digest)) == known.look.size
+
+    def _read_small(
+        self, sources: list[Source], done: list[Entry], batch: LocalBatch, counter: Counter
+    ) -> None:
+        for source in sorted(sources, key=lambda source: source.path):
+            looked = now()
+            data = _read_unchanged(source)
+            digest = digest_of(data)
+            self._cache.learn(source.file, source.look, digest, None, looked)
+            done.append(_entry(source, Known(source.look, digest, None)))
+            if digest not in self._packed:
+                self._packed.add(digest)
+                self.added_bytes += len(data)
+                name = source.filename or source.path
+                writer = self._writers["documents" if is_document(name) else "other"]
+                for pack in writer.add(digest, data):
+                    self._add_pack(pack, batch)
+            counter.add(len(data))
+        for writer in self._writers.values():
+            for pack in writer.finish():
+                self._add_pack(pack, batch)
+
+    def _add_pack(self, pack: bytes, batch: LocalBatch) -> None:
+        batch.add(package_key(self._package, "packs", digest_of(pack)), pack)
+
+    def _large_job(
+        self, source: Source, done: list[Entry], batch: LocalBatch, counter: Counter
+    ) -> Callable[[], None]:
+        def job() -> None:
+            looked = now()
+            part, digest, pieces = self._copy_unchanged(source, counter)
+            key = object_key(digest)
+            here = (
+                self._store.files.size(key) == part.size and digest not in self._store.condemned()
+            )
+            if here or digest in self._staged:
+                part.discard()
+            else:
+                self._staged.add(digest)
+                self.added_bytes += part.size
+                batch.take(key, part)
+            name = self._keep_pieces(pieces, batch) if pieces else None
+            self._cache.learn(source.file, source.look, digest, name, looked)
+            done.append(_entry(source, Known(source.look, digest, name)))
+
+        return job
+
+    def _keep_pieces(self, pieces: bytes, batch: LocalBatch) -> str:
+        """Keep a list of pieces among the parts of manifests; return its digest."""
+        digest = digest_of(pieces)
+        if digest not in self._packed:
+            self._packed.add(digest)
+            if len(pieces) > MAX_OBJECT_BYTES:
+                batch.add(object_key(digest), pieces)
+            else:
+                self._parts[digest] = pieces
+        return digest
+
+    def _copy_unchanged(self, source: Source, counter: Counter) -> tuple[Part, str, bytes]:
+        """Copy a large file to staging, hashing it; start anew if it changes meanwhile."""
+        for _ in range(TRIES):
+            part = Part.new(self._store.files.staging, "build")
+            try:
+                digest, pieces, look = _copy(source, part, counter)
+            except BaseException:
+                part.discard()
+                raise
+            if look == source.look:
+                return part, digest, pieces
+            part.discard()
+            counter.add(-part.size)
+            source = msgspec.structs.replace(source, look=Look.of(os.stat(source.file)))
+        raise _restless(source)
+
+    def manifest(self, entries: list[Entry], kind: str, batch: LocalBatch) -> Manifest:
+        """Return the manifest of these entries; what the store lacks of it is in the batch."""
+        made = Manifest.of(entries, kind)
+        writer = PackWriter()
+        parts = {made.revision: made.data, **made.pages, **self._parts}
+        for digest, data in parts.items():
+            if digest in self._packed:
+                continue
+            if len(data) > MAX_OBJECT_BYTES:
+                batch.add(object_key(digest), data)
+                continue
+            for pack in writer.add(digest, data):
+                self._add_pack(pack, batch)
+        for pack in writer.finish():
+            self._add_pack(pack, batch)
+        return made
+
+    def finish(self) -> None:
+        """Remember the files for the next build."""
+        self._cache.save()
+
+
+def _entry(source: Source, known: Known) -> Entry:
+    return make_entry(
+        source.path,
+        known.digest,
+        known.look.size,
+        pieces=known.pieces,
+        filename=source.filename,
+        meta=source.meta,
+    )
+
+
+def _restless(source: Source) -> BadInput:
+    return BadInput(
+        f"{source.file} changes while it is read", "Wait until nobody writes to it, then try again."
+    )
+
+
+def _read_unchanged(source: Source) -> bytes:
+    data = read_file(source.file)
+    if len(data) != source.look.size:
+        raise _restless(source)
+    return data
+
+
+def _copy(source: Source, part: Part, counter: Counter) -> tuple[str, bytes, Look]:
+    """Fill `part` from a file; return its digest, its list of pieces, and how the file looks now."""
+    descriptor = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        hasher = PieceHasher() if source.look.size > PIECES_ABOVE else blake3()
+        if part.clone(descriptor, os.fstat(descriptor).st_size):
+            for chunk in read_chunks(part.path):
+                hasher.update(chunk)
+                counter.add(len(chunk))
+        else:
+            view = memoryview(bytearray(CHUNK))
+            while count := os.readv(descriptor, [view]):
+                hasher.update(view[:count])
+                part.write(view[:count])
+                counter.add(count)
+        look = Look.of(os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+    if isinstance(hasher, PieceHasher):
+        return hasher.digest(), hasher.piece_list(), look
+    return hasher.hexdigest(), b"", look
+
+
+def build(
+    store: Store,
+    package: Package,
+    folder: str,
+    sources: Iterable[Source],
+    *,
+    kind: str = "files",
+    message: str = "",
+    author: str = "",
+    time: str = "",
+    mapped: dict[str, str] | None = None,
+    watch: Watcher = ignore,
+    executor: Executor | None = None,
+) -> Built:
+    """Make a revision of these sources and append it to the package's log in this store.
+
+    Raises
+    ------
+    DiskFull
+        Before anything is written, if it would not fit.
+    BadInput
+        A file changes while it is read.
+    """
+    with store.transaction(), filling(store) as batch:
+        builder = Builder(store, package, folder, watch)
+        entries = builder.entries(sources, batch, executor)
+        made = builder.manifest(entries, kind, batch)
+        batch.commit()
+        store.packs(package).refresh()
+        changed = _record(store, package, made.revision, message, author, time)
+        builder.finish()
+        installed = store.installed(package)
+        compact(store, package, installed.earlier if installed else ())
+    return Built(
+        package,
+        made.revision,
+        made.header.entries,
+        made.header.bytes,
+        builder.added_bytes,
+        builder.read_files,
+        changed,
+        mapped or {},
+    )
+
+
+def _record(
+    store: Store, package: Package, revision: str, message: str, author: str, time: str
+) -> bool:
+    """Append the revision to the log, unless it is the latest; then say that it is installed."""
+    newest = store.newest(package)
+    latest = newest.record.state.latest if newest else ""
+    if latest != revision:
+        draft = Draft(
+            event="push",
+            nonce=secrets.token_hex(16),
+            revision=revision,
+            base=latest,
+            author=author,
+            time=time,
+            message=message,
+        )
+        newest = store.append(package, draft)
+    before = store.installed(package)
+    if before is None or before.revision != revision or not before.want.everything:
+        earlier = [before.revision, *before.earlier] if before else []
+        store.set_installed(
+            package,
+            Installed(
+                str(package),
+                revision,
+                before.remote if before else store.id,
+                before.address if before else "",
+                newest.digest if newest else "",
+                newest.record.number if newest else 0,
+                earlier=[r for r in dict.fromkeys(earlier) if r != revision],
+            ),
+        )
+    return latest != revision

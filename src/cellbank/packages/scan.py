@@ -1,0 +1,195 @@
+"""Reading a folder: which files it has, which may be packaged, and which were seen unchanged before."""
+
+import os
+import stat
+import time
+import unicodedata
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from cellbank.model.digest import digest_of
+from cellbank.model.errors import BadInput, InvalidPaths, NotFound
+from cellbank.model.names import fixed_names, path_problems
+from cellbank.storage import disk
+from cellbank.storage.store import Store
+
+RACY_NS: Final = 20_000_000
+"""A file that changed so shortly before we looked could change again within the same tick."""
+COARSE_NS: Final = 2_000_000_000
+"""The same where a file system keeps whole seconds."""
+
+
+class Source(msgspec.Struct, frozen=True, gc=False):
+    """A file that shall become an entry."""
+
+    path: str
+    file: str
+    look: "Look"
+    filename: str | None = None
+    meta: dict[str, Any] | None = None
+
+
+class Look(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the file system says of a file: if all of it is as before, so are the bytes."""
+
+    size: int
+    mtime: int
+    ctime: int
+    inode: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> "Look":
+        """Return what `os.stat` said."""
+        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What was learned of a file when it was last read."""
+
+    look: Look
+    digest: str
+    pieces: str | None
+
+
+class StatCache:
+    """Which files of a folder have which digests, as long as they look the same.
+
+    A file that was changed so shortly before it was read that it could change again without
+    looking different is not remembered (as git treats racy entries).
+    """
+
+    def __init__(self, store: Store, folder: str) -> None:
+        name = digest_of(os.fsencode(os.path.realpath(folder)))
+        self._path = store.files.path(f"caches/stat/{name}")
+        self._known: dict[str, Known] = {}
+        self._changed = False
+        try:
+            with open(self._path, "rb") as file:
+                self._known = msgspec.msgpack.decode(file.read(), type=dict[str, Known])
+        except (OSError, msgspec.MsgspecError):
+            pass
+        self._next: dict[str, Known] = {}
+
+    def find(self, file: str, look: Look) -> Known | None:
+        """Return what is known of a file that still looks like `look`."""
+        known = self._known.get(file)
+        if known is None or known.look != look:
+            return None
+        self._next[file] = known
+        return known
+
+    def learn(self, file: str, look: Look, digest: str, pieces: str | None, looked: int) -> None:
+        """Remember a file that was read; `looked` is when, in ns, before its first byte."""
+        changed = max(look.mtime, look.ctime)
+        window = (
+            COARSE_NS if look.mtime % 1_000_000_000 == 0 == look.ctime % 1_000_000_000 else RACY_NS
+        )
+        if changed < looked - window:
+            self._next[file] = Known(look, digest, pieces)
+            self._changed = True
+
+    def save(self) -> None:
+        """Write the cache, if it has changed."""
+        if self._changed or len(self._next) != len(self._known):
+            disk.write_cache(self._path, msgspec.msgpack.encode(self._next))
+
+
+def now() -> int:
+    """Return the time in ns, as the file system would stamp it at the earliest."""
+    return time.time_ns()
+
+
+def scan(folder: str, *, fix_names: bool = False) -> tuple[list[Source], dict[str, str]]:
+    """Return the files of a folder as sources, and the names that were mapped.
+
+    Raises
+    ------
+    NotFound
+        There is no such folder.
+    InvalidPaths
+        Links that lead out, devices, or names that break the rules: all of them.
+    """
+    if not os.path.isdir(folder):
+        if os.path.exists(folder):
+            raise BadInput(f"{folder} is not a folder", "Name the folder that holds the files.")
+        raise NotFound(f"the folder {folder} does not exist", "Check its name. Nothing was built.")
+    root = os.path.realpath(folder)
+    refused: list[str] = []
+    files: dict[str, tuple[str, Look]] = {}
+    twice: list[str] = []
+    for path, file, look in _walk(root, root, "", refused, frozenset([root])):
+        name = path if path.isascii() else unicodedata.normalize("NFC", path)
+        if name in files:
+            twice.append(f"{name!r}: two spellings of it are in the folder")
+        files[name] = (file, look)
+    problems = path_problems(sorted(files, key=_bytes))
+    mapped: dict[str, str] = {}
+    if problems and fix_names:
+        mapped = fixed_names(sorted(files, key=_bytes))
+        problems = {}
+    shown = [f"{_shown(path)}: {why}" for path, why in problems.items()]
+    if refused or twice or shown:
+        raise InvalidPaths(refused + twice + shown)
+    sources = []
+    for path, (file, look) in files.items():
+        if path in mapped:
+            original = _readable(path.rpartition("/")[2])
+            sources.append(Source(mapped[path], file, look, original))
+        else:
+            sources.append(Source(path, file, look))
+    return sources, {_readable(old): new for old, new in mapped.items()}
+
+
+def _bytes(path: str) -> bytes:
+    return os.fsencode(path)
+
+
+def _readable(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _shown(path: str) -> str:
+    return repr(_readable(path))
+
+
+def _walk(
+    root: str, folder: str, prefix: str, refused: list[str], above: frozenset[str]
+) -> Iterator[tuple[str, str, Look]]:
+    """Yield (path, file, look) of every file below `folder`; what may not be goes to `refused`."""
+    inner = []
+    with os.scandir(folder) as found:
+        for item in found:
+            path = f"{prefix}{item.name}"
+            if item.is_file(follow_symlinks=False):
+                yield path, item.path, Look.of(item.stat(follow_symlinks=False))
+            elif item.is_dir(follow_symlinks=False):
+                inner.append((item.path, path))
+            elif item.is_symlink():
+                target = os.path.realpath(item.path)
+                why = _link_problem(root, target, above)
+                if why:
+                    refused.append(f"{_shown(path)}: {why}")
+                elif os.path.isdir(target):
+                    inner.append((target, path))
+                else:
+                    yield path, target, Look.of(os.stat(target))
+            else:
+                refused.append(f"{_shown(path)}: not a file (a device, FIFO or socket)")
+    for place, path in inner:
+        yield from _walk(root, place, f"{path}/", refused, above | {os.path.realpath(place)})
+
+
+def _link_problem(root: str, target: str, above: frozenset[str]) -> str | None:
+    if target != root and not target.startswith(root.rstrip("/") + "/"):
+        return "a link that leads out of the folder"
+    if target in above:
+        return "a link to a folder that it lies in"
+    try:
+        mode = os.stat(target).st_mode
+    except OSError:
+        return "a link to nothing"
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        return "a link to a device, FIFO or socket"
+    return None

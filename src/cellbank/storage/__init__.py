@@ -1,0 +1,1 @@
+"""Where the bytes lie: objects, packs, places, remotes and the way between them; none is opened."""

@@ -1,0 +1,310 @@
+"""Keys and bytes in a folder of this machine, written so that a power cut loses nothing that was said."""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Protocol
+
+from blake3 import blake3
+
+from cellbank.model.errors import DigestMismatch
+from cellbank.storage import disk
+
+CHUNK: Final = 1 << 20
+Data = bytes | bytearray | memoryview
+
+
+class Bucket(Protocol):
+    """Keys and bytes: a folder, or a bucket of an object store."""
+
+    address: str
+
+    def read(self, key: str) -> bytes:
+        """Return the bytes at `key`; raises FileNotFoundError."""
+
+    def read_range(self, key: str, start: int, length: int) -> bytes:
+        """Return up to `length` bytes from `start` (from the end, if negative)."""
+
+    def stream(self, key: str, start: int) -> Iterator[Data]:
+        """Yield the bytes at `key` from `start`; each piece is valid until the next."""
+
+    def size(self, key: str) -> int | None:
+        """Return the number of bytes at `key`, or None if there is no such key."""
+
+    def names(self, prefix: str) -> list[str]:
+        """Return the names right below `prefix`, sorted."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write `data` unless the key is there; say whether it was free."""
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write `data`, in place of what is there."""
+
+    def delete(self, key: str) -> None:
+        """Remove `key` if it is there."""
+
+    def batch(self) -> "Batch":
+        """Return a batch of keys to be written together."""
+
+
+class Batch(Protocol):
+    """Keys that appear together, and only when they are durable."""
+
+    def add(self, key: str, data: bytes) -> None:
+        """Take a small file."""
+
+    def add_stream(self, key: str, chunks: Iterable[Data]) -> None:
+        """Take a file in pieces; if the pieces raise, nothing of it appears."""
+
+    def commit(self) -> None:
+        """Make everything durable, then let it appear."""
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+
+
+class LocalBucket:
+    """A folder of this machine.
+
+    Invariant: a file under its final key is complete and durable.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.abspath(root)
+        self.address = self.root
+        self.staging = f"{self.root}/staging"
+
+    def path(self, key: str) -> str:
+        """Return where `key` lies."""
+        return f"{self.root}/{key}"
+
+    def read(self, key: str) -> bytes:
+        """Return the bytes at `key`; raises FileNotFoundError."""
+        return read_file(self.path(key))
+
+    def read_range(self, key: str, start: int, length: int) -> bytes:
+        """Return up to `length` bytes from `start` (from the end, if negative)."""
+        descriptor = os.open(self.path(key), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if start < 0:
+                start = max(os.fstat(descriptor).st_size + start, 0)
+            return os.pread(descriptor, length, start)
+        finally:
+            os.close(descriptor)
+
+    def stream(self, key: str, start: int) -> Iterator[memoryview]:
+        """Yield the bytes at `key` from `start`; each piece is valid until the next."""
+        return read_chunks(self.path(key), start)
+
+    def size(self, key: str) -> int | None:
+        """Return the number of bytes at `key`, or None if there is no such key."""
+        try:
+            return os.stat(self.path(key)).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def names(self, prefix: str) -> list[str]:
+        """Return the names right below `prefix`, sorted."""
+        try:
+            return sorted(os.listdir(self.path(prefix)))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write `data` unless the key is there; say whether it was free."""
+        disk.make_folders(self.staging)
+        return disk.create_whole(self.path(key), data, self.staging)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write `data`, in place of what is there."""
+        disk.make_folders(self.staging)
+        disk.replace_whole(self.path(key), data, self.staging)
+
+    def delete(self, key: str) -> None:
+        """Remove `key` if it is there."""
+        disk.remove(self.path(key))
+
+    def batch(self) -> "LocalBatch":
+        """Return a batch of keys to be written together."""
+        return LocalBatch(self)
+
+
+class LocalBatch:
+    """Files in staging that are made durable by one barrier, then renamed."""
+
+    def __init__(self, bucket: LocalBucket) -> None:
+        self._bucket = bucket
+        self._touched = set(disk.make_folders(bucket.staging))
+        self._barrier = disk.Barrier(bucket.staging)
+        self._ready: list[tuple[str, str]] = []
+        self._lock = threading.Lock()
+        self._committing = threading.Lock()
+        self.staged_bytes = 0
+
+    def add(self, key: str, data: bytes) -> None:
+        """Take a small file."""
+        self.add_stream(key, (data,))
+
+    def add_stream(self, key: str, chunks: Iterable[Data]) -> None:
+        """Take a file in pieces; if the pieces raise, nothing of it appears."""
+        part = Part.new(self._bucket.staging, key.rpartition("/")[2])
+        try:
+            for chunk in chunks:
+                part.write(chunk)
+        except BaseException:
+            part.discard()
+            raise
+        self.take(key, part)
+
+    def take(self, key: str, part: "Part") -> None:
+        """Take a part that is complete and has the right bytes."""
+        part.finish()
+        with self._lock:
+            self._ready.append((part.path, key))
+            self.staged_bytes += part.size
+
+    def commit(self) -> None:
+        """Make everything durable, then let it appear; the batch can be filled again."""
+        with self._committing:
+            with self._lock:
+                ready, self._ready, self.staged_bytes = self._ready, [], 0
+            if ready:
+                self._place(ready)
+
+    def _place(self, ready: list[tuple[str, str]]) -> None:
+        try:
+            self._barrier.sync([path for path, _ in ready])
+        except BaseException:
+            # What could not be written back must never be trusted, or tried again.
+            for path, _ in ready:
+                disk.remove(path)
+            raise
+        for path, key in ready:
+            target = self._bucket.path(key)
+            folder = os.path.dirname(target)
+            if folder not in self._touched:
+                self._touched.update(disk.make_folders(folder))
+                self._touched.add(folder)
+            try:
+                disk.rename(path, target)
+            except FileNotFoundError:
+                # Another process took over our finished part and placed it.
+                if not os.path.exists(target):
+                    raise
+        self._barrier.sync(self._touched)
+        self._touched = set()
+
+    def abandon(self) -> None:
+        """Leave nothing behind; parts of large objects stay in staging for the next process."""
+        for path, _ in self._ready:
+            disk.remove(path)
+        self._ready = []
+        self._barrier.close()
+
+
+class Part:
+    """A file in staging that grows.
+
+    Invariant: while it grows, its writer holds the kernel's lock on it.
+    """
+
+    def __init__(self, path: str, descriptor: int, size: int) -> None:
+        self.path = path
+        self.size = size
+        self._descriptor = descriptor
+
+    @classmethod
+    def new(cls, staging: str, stem: str) -> "Part":
+        """Start a new part."""
+        path = f"{staging}/{disk.random_name(stem)}"
+        descriptor = disk.create(path)
+        disk.try_lock(descriptor)
+        return cls(path, descriptor, 0)
+
+    @classmethod
+    def adopt(cls, staging: str, stem: str) -> "Part | None":
+        """Take over a part that a dead process left, if its lock is free."""
+        for name in sorted(os.listdir(staging)):
+            if not name.startswith(f"{stem}."):
+                continue
+            path = f"{staging}/{name}"
+            try:
+                descriptor = disk.reopen(path)
+            except OSError:
+                continue
+            if disk.try_lock(descriptor) and os.path.exists(path):
+                return cls(path, descriptor, os.fstat(descriptor).st_size)
+            os.close(descriptor)
+        return None
+
+    def write(self, data: Data) -> None:
+        """Add bytes."""
+        disk.write(self._descriptor, data, self.path)
+        self.size += len(data)
+
+    def clone(self, source: int, size: int) -> bool:
+        """Share the blocks of the file `source`, where the file system can; say whether it did."""
+        if not disk.clone(source, self._descriptor, self.path):
+            return False
+        self.size = size
+        return True
+
+    def finish(self) -> None:
+        """Close it, read-only."""
+        disk.seal(self._descriptor, self.path)
+        os.close(self._descriptor)
+
+    def keep(self) -> None:
+        """Close it unfinished; the next process may go on with it."""
+        os.close(self._descriptor)
+
+    def discard(self) -> None:
+        """Close and remove it."""
+        os.close(self._descriptor)
+        disk.remove(self.path)
+
+
+def read_file(path: str) -> bytes:
+    """Return the bytes of a file; the fastest way for small ones."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(descriptor, CHUNK)
+        if len(data) < CHUNK:
+            return data
+        rest = [data]
+        while data := os.read(descriptor, CHUNK):
+            rest.append(data)
+        return b"".join(rest)
+    finally:
+        os.close(descriptor)
+
+
+def read_chunks(path: str, start: int = 0, buffer: bytearray | None = None) -> Iterator[memoryview]:
+    """Yield the bytes of a file in pieces of 1 MiB; each piece is valid until the next."""
+    view = memoryview(buffer or bytearray(CHUNK))
+    with open(path, "rb", buffering=0) as file:
+        file.seek(start)
+        while count := file.readinto(view):
+            yield view[:count]
+
+
+def checked(chunks: Iterable[Data], digest: str, where: str) -> Iterator[Data]:
+    """Yield `chunks`, and raise `DigestMismatch` at the end if they are not what `digest` names."""
+    hasher = blake3()
+    for chunk in chunks:
+        hasher.update(chunk)
+        yield chunk
+    if hasher.hexdigest() != digest:
+        raise DigestMismatch(where, digest, hasher.hexdigest())
+
+
+def file_digest(path: str, progress: Callable[[int], None] | None = None) -> tuple[str, int]:
+    """Return the digest and the size of a file."""
+    hasher = blake3()
+    size = 0
+    for chunk in read_chunks(path):
+        hasher.update(chunk)
+        size += len(chunk)
+        if progress is not None:
+            progress(len(chunk))
+    return hasher.hexdigest(), size

@@ -1,0 +1,279 @@
+"""Packs: one file that holds many small objects; how it is written, and read with distrust.
+
+::
+
+    magic · blocks · block table · index · trailer
+
+Numbers are unsigned and little-endian. A block is one or more objects, one after the other, raw or
+as one zstd frame. See docs/formats.md for every byte.
+"""
+
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import zstandard
+
+from cellbank.model.digest import digest_of
+from cellbank.model.errors import BadPack, DigestMismatch
+
+MAGIC: Final = b"cellpak1"
+MAX_PACK_BYTES: Final = 16 << 20
+MAX_OBJECTS: Final = 16_384
+MAX_BLOCK_BYTES: Final = 512 << 10
+MAX_OBJECT_BYTES: Final = 4 << 20
+FULL_BYTES: Final = 11 << 20
+"""A pack that has so many bytes takes no further block: the largest would still fit."""
+RAW, ZSTD = 0, 1
+
+_BLOCK: Final = struct.Struct("<IIIB3x")  # offset, length, plain length, codec
+_OBJECT: Final = struct.Struct("<32sIII")  # digest, block, offset in the plain block, length
+_TRAILER: Final = struct.Struct("<III32s8s")  # format, table bytes, index bytes, digest, magic
+TRAILER_BYTES: Final = _TRAILER.size
+LEVEL: Final = 1
+
+Spot = tuple[int, int, int]
+"""Where an object lies in a pack: block, offset in the plain block, length."""
+
+
+class PackWriter:
+    """Fills packs with objects; `add` and `finish` return the packs that got full."""
+
+    def __init__(self) -> None:
+        self._compressor = zstandard.ZstdCompressor(level=LEVEL)
+        self._start()
+
+    def _start(self) -> None:
+        self._out: list[bytes] = [MAGIC]
+        self._size = len(MAGIC)
+        self._table: list[bytes] = []
+        self._index: list[bytes] = []
+        self._block: list[bytes] = []
+        self._block_size = 0
+
+    def add(self, digest: str, data: bytes) -> list[bytes]:
+        """Take one object; return the pack that this filled, if any."""
+        if len(data) > MAX_OBJECT_BYTES:
+            raise BadPack("a new pack", f"an object of {len(data)} bytes is too large for it")
+        if self._block and self._block_size + len(data) > MAX_BLOCK_BYTES:
+            self._close_block()
+        done = []
+        if self._size >= FULL_BYTES or len(self._index) == MAX_OBJECTS:
+            done = self.finish()
+        place = _OBJECT.pack(bytes.fromhex(digest), len(self._table), self._block_size, len(data))
+        self._index.append(place)
+        self._block.append(data)
+        self._block_size += len(data)
+        return done
+
+    def _close_block(self) -> None:
+        plain = b"".join(self._block)
+        coded = self._compressor.compress(plain)
+        codec = ZSTD
+        if len(coded) > len(plain) * 9 // 10:
+            coded, codec = plain, RAW
+        self._table.append(_BLOCK.pack(self._size, len(coded), len(plain), codec))
+        self._out.append(coded)
+        self._size += len(coded)
+        self._block, self._block_size = [], 0
+
+    def finish(self) -> list[bytes]:
+        """Return the last pack, if it has any object, and start anew."""
+        if not self._index:
+            return []
+        if self._block:
+            self._close_block()
+        table = b"".join(self._table)
+        index = b"".join(sorted(self._index))
+        digest = bytes.fromhex(digest_of(table + index))
+        trailer = _TRAILER.pack(1, len(table), len(index), digest, MAGIC)
+        pack = b"".join([*self._out, table, index, trailer])
+        self._start()
+        return [pack]
+
+
+def write_packs(objects: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
+    """Yield packs that hold these objects, in this order."""
+    writer = PackWriter()
+    for digest, data in objects:
+        yield from writer.add(digest, data)
+    yield from writer.finish()
+
+
+class PackIndex:
+    """Which objects a pack has, and where.
+
+    It is read from the end of the pack. Whoever reads single objects by it trusts nothing but the
+    digest of the object.
+    """
+
+    def __init__(self, table: bytes, index: bytes) -> None:
+        self._table = table
+        self._index = index
+        self._count = len(index) // _OBJECT.size
+
+    @staticmethod
+    def tail_bytes(trailer: bytes, where: str) -> int:
+        """Return how many bytes table, index and trailer have together.
+
+        Raises
+        ------
+        BadPack
+            The trailer is not one.
+        """
+        if len(trailer) != TRAILER_BYTES:
+            raise BadPack(where, "it is cut short")
+        form, table, index, _, magic = _TRAILER.unpack(trailer)
+        if magic != MAGIC or form != 1:
+            raise BadPack(where, "it has no trailer of format 1")
+        if table % _BLOCK.size or index % _OBJECT.size or index > MAX_OBJECTS * _OBJECT.size:
+            raise BadPack(where, "its lengths do not fit")
+        total: int = table + index + TRAILER_BYTES
+        if total > MAX_PACK_BYTES:
+            raise BadPack(where, "its lengths do not fit")
+        return total
+
+    @classmethod
+    def parse(cls, tail: bytes, where: str) -> "PackIndex":
+        """Return the index whose table, index and trailer `tail` holds, else raise `BadPack`."""
+        _, table, index, digest, _ = _TRAILER.unpack(tail[-TRAILER_BYTES:])
+        if len(tail) != cls.tail_bytes(tail[-TRAILER_BYTES:], where):
+            raise BadPack(where, "it is cut short")
+        if digest_of(tail[: table + index]) != digest.hex():
+            raise BadPack(where, "its index is damaged")
+        return cls(tail[:table], tail[table : table + index])
+
+    def __len__(self) -> int:
+        return self._count
+
+    def digests(self) -> Iterator[str]:
+        """Yield the digests of all objects, sorted."""
+        for digest, _, _, _ in _OBJECT.iter_unpack(self._index):
+            yield digest.hex()
+
+    def items(self) -> Iterator[tuple[str, Spot]]:
+        """Yield every object's digest and where it lies."""
+        for digest, block, offset, length in _OBJECT.iter_unpack(self._index):
+            yield digest.hex(), (block, offset, length)
+
+    def find(self, digest: str) -> Spot | None:
+        """Return (block, offset, length) of an object, or None."""
+        wanted = bytes.fromhex(digest)
+        at = bisect_left(range(self._count), wanted, key=self._digest_at)
+        if at == self._count or self._digest_at(at) != wanted:
+            return None
+        _, block, offset, length = _OBJECT.unpack_from(self._index, at * _OBJECT.size)
+        return block, offset, length
+
+    def _digest_at(self, number: int) -> bytes:
+        start = number * _OBJECT.size
+        return self._index[start : start + 32]
+
+    def block(self, number: int, where: str) -> tuple[int, int, int, int]:
+        """Return (offset, length, plain length, codec) of a block, else raise `BadPack`."""
+        if number >= len(self._table) // _BLOCK.size:
+            raise BadPack(where, "an object lies in no block")
+        return _BLOCK.unpack_from(self._table, number * _BLOCK.size)
+
+    def blocks(self) -> int:
+        """Return the number of blocks."""
+        return len(self._table) // _BLOCK.size
+
+
+def decode_block(coded: bytes, plain_length: int, codec: int, where: str) -> bytes:
+    """Return the plain bytes of a block.
+
+    Raises
+    ------
+    BadPack
+        It claims more than a block may have, or does not decode to what it claims.
+    """
+    if plain_length > MAX_OBJECT_BYTES:
+        raise BadPack(where, "a block is too large")
+    if codec == RAW:
+        plain = coded
+    elif codec == ZSTD:
+        try:
+            if zstandard.frame_content_size(coded) != plain_length:
+                raise BadPack(where, "a block has another length than it claims")
+            plain = zstandard.ZstdDecompressor(max_window_size=MAX_OBJECT_BYTES * 2).decompress(
+                coded, max_output_size=plain_length, allow_extra_data=False
+            )
+        except zstandard.ZstdError as error:
+            raise BadPack(where, f"a block does not decode ({error})") from None
+    else:
+        raise BadPack(where, f"codec {codec} is not known here")
+    if len(plain) != plain_length:
+        raise BadPack(where, "a block has another length than it claims")
+    return plain
+
+
+def cut(plain: bytes, place: Spot, digest: str, where: str) -> bytes:
+    """Return one object of a plain block, its digest checked."""
+    _, offset, length = place
+    data = plain[offset : offset + length]
+    if len(data) != length or (found := digest_of(data)) != digest:
+        found = digest_of(data)
+        raise DigestMismatch(where, digest, found)
+    return data
+
+
+def read_pack(pack: bytes, where: str) -> Iterator[tuple[str, bytes]]:
+    """Check a whole pack and yield its objects, block by block, every digest checked.
+
+    Raises
+    ------
+    BadPack
+        It breaks the format in any way: sizes, order, gaps, slack.
+    DigestMismatch
+        An object is not what its digest says.
+    """
+    if len(pack) > MAX_PACK_BYTES or pack[: len(MAGIC)] != MAGIC:
+        raise BadPack(where, "it is too large, or does not begin as one")
+    tail = PackIndex.tail_bytes(pack[-TRAILER_BYTES:], where)
+    if tail + len(MAGIC) > len(pack):
+        raise BadPack(where, "its lengths do not fit")
+    index = PackIndex.parse(pack[-tail:], where)
+    places = _places_by_block(index, where)
+    at = len(MAGIC)
+    for number in range(index.blocks()):
+        offset, length, plain_length, codec = index.block(number, where)
+        if offset != at:
+            raise BadPack(where, "its blocks do not adjoin")
+        at += length
+        if at > len(pack) - tail:
+            raise BadPack(where, "a block reaches over its end")
+        inside = places.get(number, [])
+        if plain_length > MAX_BLOCK_BYTES and len(inside) != 1:
+            raise BadPack(where, "a block is too large")
+        plain = decode_block(pack[offset:at], plain_length, codec, where)
+        yield from _objects_of_block(plain, inside, where)
+    if at != len(pack) - tail:
+        raise BadPack(where, "it has bytes that belong to nothing")
+
+
+def _places_by_block(index: PackIndex, where: str) -> dict[int, list[tuple[int, int, str]]]:
+    places: dict[int, list[tuple[int, int, str]]] = {}
+    before = b""
+    for digest, block, offset, length in _OBJECT.iter_unpack(index._index):  # noqa: SLF001
+        if digest <= before:
+            raise BadPack(where, "its index is out of order")
+        before = digest
+        if block >= index.blocks():
+            raise BadPack(where, "an object lies in no block")
+        places.setdefault(block, []).append((offset, length, digest.hex()))
+    return places
+
+
+def _objects_of_block(
+    plain: bytes, inside: list[tuple[int, int, str]], where: str
+) -> Iterator[tuple[str, bytes]]:
+    at = 0
+    for offset, length, digest in sorted(inside):
+        if offset != at:
+            raise BadPack(where, "the objects of a block do not adjoin")
+        at += length
+        yield digest, cut(plain, (0, offset, length), digest, where)
+    if at != len(plain):
+        raise BadPack(where, "a block has bytes that belong to no object")

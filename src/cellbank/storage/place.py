@@ -1,0 +1,430 @@
+"""A place: the one layout of objects, packs and logs, in a folder, in a bucket, or behind a registry."""
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from cellbank.model import canonical
+from cellbank.model.digest import SMALL_BELOW, digest_of, is_digest
+from cellbank.model.errors import (
+    BadInput,
+    BadPack,
+    Damaged,
+    DigestMismatch,
+    NewerFormat,
+    NotCanonical,
+    PackageNotFound,
+)
+from cellbank.model.log import (
+    HISTORY_EVERY,
+    Draft,
+    Kept,
+    check_chain,
+    decode_record,
+    encode_history,
+    encode_record,
+    next_record,
+    record_key,
+    record_number,
+)
+from cellbank.model.names import near
+from cellbank.model.reference import Package
+from cellbank.storage.local import Bucket
+from cellbank.storage.packs import (
+    TRAILER_BYTES,
+    PackIndex,
+    Spot,
+    cut,
+    decode_block,
+    write_packs,
+)
+
+KNOWN_FEATURES: Final = frozenset[str]()
+RETRIES: Final = 1000
+MANY: Final = 256
+"""For more look-ups than this it is quicker to read whole indexes."""
+
+
+class Format(msgspec.Struct, frozen=True):
+    """The content of `format.json`: the identity of a place and what it asks of its users."""
+
+    format: int
+    id: str
+    read: list[str]
+    write: list[str]
+
+
+def object_key(digest: str) -> str:
+    """Return the key of a large object."""
+    return f"objects/{digest[:2]}/{digest}"
+
+
+def package_key(package: Package, *rest: str) -> str:
+    """Return the key of something that belongs to a package."""
+    return "/".join(("packages", package.owner, package.name, *rest))
+
+
+class Place:
+    """Objects, packs and logs under the keys of one bucket.
+
+    Invariant: what a log record names was durable before the record appeared.
+    """
+
+    def __init__(self, bucket: Bucket, form: Format) -> None:
+        self.bucket = bucket
+        self.format = form
+        self.id = form.id
+        self.probed = False
+        self._packs: dict[Package, PackSet] = {}
+
+    @classmethod
+    def open(cls, bucket: Bucket, *, create: bool = False) -> "Place":
+        """Open the place in `bucket`, or make one there.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is none, and none was to be made.
+        NewerFormat
+            It needs a newer cellbank.
+        """
+        return cls(bucket, open_format(bucket, create=create))
+
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        return self.bucket.address
+
+    # --- packages and their logs
+
+    def packages(self) -> list[Package]:
+        """Return the packages that have a log here, sorted."""
+        found = []
+        for owner in self.bucket.names("packages"):
+            for name in self.bucket.names(f"packages/{owner}"):
+                package = Package(owner, name)
+                if self.bucket.names(package_key(package, "log")):
+                    found.append(package)
+        return sorted(found)
+
+    def newest(self, package: Package) -> Kept | None:
+        """Return the newest record of the log, which holds the state, or None."""
+        names = [name for name in self.bucket.names(package_key(package, "log")) if name.isdigit()]
+        if not names:
+            return None
+        return self._record_at(package, names[0])
+
+    def _record_at(self, package: Package, key: str) -> Kept:
+        kept = decode_record(self.bucket.read(package_key(package, "log", key)))
+        if kept.record.number != record_number(key) or kept.record.package != str(package):
+            raise NotCanonical(f"the log of {package}", f"the record at {key} belongs elsewhere")
+        return kept
+
+    def records(self, package: Package) -> Iterator[Kept]:
+        """Yield the records of the log, newest first, each checked to follow the next.
+
+        Raises
+        ------
+        NotCanonical
+            A record is damaged, or the chain is broken.
+        """
+        newer: Kept | None = None
+        for name in self.bucket.names(package_key(package, "log")):
+            kept = self._record_at(package, name)
+            if newer is not None:
+                check_chain(str(package), newer, kept)
+            yield kept
+            newer = kept
+
+    def state_of(self, package: Package) -> Kept:
+        """Return the newest record, else raise `PackageNotFound` with near names."""
+        kept = self.newest(package)
+        if kept is None:
+            close = near(str(package), map(str, self.packages()))
+            raise PackageNotFound(str(package), self.address, close)
+        return kept
+
+    def append(self, package: Package, draft: Draft) -> Kept:
+        """Append an event to the log.
+
+        Raises
+        ------
+        PushConflict, NameConflict, RuleBroken
+            The event does not fit the state that the log has now.
+        """
+        for _ in range(RETRIES):
+            newest = self.newest(package)
+            done = self._already(package, newest, draft.nonce)
+            if done is not None:
+                return done
+            number = newest.record.number + 1 if newest else 0
+            history = self._history(package, number) if number % HISTORY_EVERY == 0 else ""
+            record = next_record(str(package), newest, draft, history)
+            data = encode_record(record)
+            if self.bucket.create(package_key(package, "log", record_key(number)), data):
+                return Kept(record, data)
+        raise BadInput(f"{package} changes too fast to append to its log", "Try again.")
+
+    def _already(self, package: Package, newest: Kept | None, nonce: str) -> Kept | None:
+        """Return the record that an earlier try of the same event wrote, if it did."""
+        for back in range(16):
+            if newest is None or newest.record.number - back < 0:
+                return None
+            kept = self._record_at(package, record_key(newest.record.number - back))
+            if kept.record.nonce == nonce:
+                return kept
+        return None
+
+    def _history(self, package: Package, number: int) -> str:
+        """Keep the records since the last history object as one object; return its digest."""
+        if number == 0:
+            return ""
+        keys = [record_key(n) for n in range(number - HISTORY_EVERY, number)]
+        records = [self._record_at(package, key) for key in keys]
+        data = encode_history(records[0].record.history, records)
+        digest = digest_of(data)
+        batch = self.bucket.batch()
+        if len(data) < SMALL_BELOW:
+            for pack in write_packs([(digest, data)]):
+                batch.add(package_key(package, "packs", digest_of(pack)), pack)
+        else:
+            batch.add(object_key(digest), data)
+        batch.commit()
+        batch.abandon()
+        return digest
+
+    # --- who may see it
+
+    def is_public(self, package: Package) -> bool:
+        """Whether `access.json` says that everyone may read the package."""
+        try:
+            document = canonical.decode(self.bucket.read(package_key(package, "access.json")))
+        except (FileNotFoundError, NotCanonical):
+            return False
+        return isinstance(document, dict) and document.get("public") is True
+
+    def set_public(self, package: Package, *, public: bool) -> None:
+        """Say in `access.json` whether everyone may read the package."""
+        if self.is_public(package) != public:
+            key = package_key(package, "access.json")
+            self.bucket.replace(key, canonical.encode({"public": public}))
+
+    # --- objects
+
+    def packs(self, package: Package) -> "PackSet":
+        """Return the packs of a package, as they were listed last."""
+        if package not in self._packs:
+            self._packs[package] = PackSet(self.bucket, package)
+        return self._packs[package]
+
+    def read_small(self, package: Package, digest: str) -> bytes:
+        """Return one small object, from a pack or as a file of its own, its digest checked.
+
+        Raises
+        ------
+        Damaged
+            It is not here.
+        DigestMismatch, BadPack
+            It is here, and changed.
+        """
+        for _, data in self.read_many(package, [digest]):
+            return data
+        raise Damaged(f"{package}: the object {digest} is missing in {self.address}")
+
+    def read_many(self, package: Package, digests: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield those of the small objects that are here, each digest checked; any order."""
+        packs = self.packs(package)
+        missing: list[str] = []
+        for digest, data in packs.read_many(digests, missing):
+            yield digest, data
+        if missing and packs.refresh():
+            again, missing = missing, []
+            yield from packs.read_many(again, missing)
+        for digest in missing:
+            try:
+                data = self.bucket.read(object_key(digest))
+            except FileNotFoundError:
+                continue
+            if digest_of(data) != digest:
+                raise DigestMismatch(object_key(digest), digest, digest_of(data))
+            yield digest, data
+
+    def packs_of(self, package: Package, digests: Iterable[str]) -> Iterator[bytes]:
+        """Yield packs that hold those of the objects that are here, and nothing else.
+
+        A pack that is wanted whole is given as it is; of the others new packs are made.
+        """
+        wanted = list(dict.fromkeys(digests))
+        rest = set(wanted)
+        packs = self.packs(package)
+        packs.refresh()
+        for name, index in list(packs.indexes().items()):
+            inside = set(index.digests())
+            if inside and inside <= rest:
+                try:
+                    pack = self.bucket.read(packs.key(name))
+                except FileNotFoundError:
+                    continue
+                if digest_of(pack) != name:
+                    continue
+                rest -= inside
+                yield pack
+        if rest:
+            kept = [digest for digest in wanted if digest in rest]
+            yield from write_packs(self.read_many(package, kept))
+
+    def has_small(self, package: Package, digests: Iterable[str]) -> set[str]:
+        """Return those of the small objects that are here."""
+        packs = self.packs(package)
+        packs.refresh()
+        wanted = set(digests)
+        found = wanted & packs.digests() if len(wanted) > MANY else set(filter(packs.find, wanted))
+        for digest in wanted - found:
+            if self.bucket.size(object_key(digest)) is not None:
+                found.add(digest)
+        return found
+
+    def has_large(self, sizes: Mapping[str, int]) -> set[str]:
+        """Return those of the large objects (digest → size) that are here and have their size."""
+        return {
+            digest for digest, size in sizes.items() if self.bucket.size(object_key(digest)) == size
+        }
+
+    def condemned(self) -> set[str]:
+        """Return the digests that a collection under way may delete."""
+        found: set[str] = set()
+        for name in self.bucket.names("gc"):
+            try:
+                document = canonical.decode(self.bucket.read(f"gc/{name}"))
+            except FileNotFoundError:
+                continue
+            found |= set(document.get("condemned", ()))
+        return found
+
+
+def open_format(bucket: Bucket, *, create: bool) -> Format:
+    """Return the `format.json` of a bucket, checked; make it if asked."""
+    while True:
+        try:
+            data = bucket.read("format.json")
+            break
+        except (FileNotFoundError, NotADirectoryError):
+            if not create:
+                raise FileNotFoundError(f"{bucket.address} has no format.json") from None
+        form = {"format": 1, "id": secrets.token_hex(16), "read": [], "write": []}
+        bucket.create("format.json", canonical.encode(form))
+    document = canonical.decode(data, f"{bucket.address}/format.json")
+    try:
+        found = msgspec.convert(document, Format)
+    except msgspec.ValidationError as error:
+        raise NotCanonical(f"{bucket.address}/format.json", str(error)) from None
+    if found.format != 1:
+        raise NewerFormat(bucket.address, f"format {found.format}")
+    if unknown := sorted(set(found.read) - KNOWN_FEATURES):
+        raise NewerFormat(bucket.address, ", ".join(unknown))
+    return found
+
+
+def check_writable(place: Place) -> None:
+    """Check that this cellbank knows all that a writer must know, else raise `NewerFormat`."""
+    if unknown := sorted(set(place.format.write) - KNOWN_FEATURES):
+        raise NewerFormat(place.address, ", ".join(unknown))
+
+
+class PackSet:
+    """The packs of one package: which object lies in which, and reading them.
+
+    The listing of the folder is the truth; an index is read when it is first needed.
+    """
+
+    def __init__(self, bucket: Bucket, package: Package) -> None:
+        self._bucket = bucket
+        self._package = package
+        self._indexes: dict[str, PackIndex] = {}
+        self.bad: dict[str, str] = {}
+        self._listed = False
+
+    def key(self, name: str) -> str:
+        """Return the key of a pack."""
+        return package_key(self._package, "packs", name)
+
+    def refresh(self) -> bool:
+        """List the packs again; say whether the listing changed."""
+        names = {n for n in self._bucket.names(self.key("").rstrip("/")) if is_digest(n)}
+        self._listed = True
+        old = self._indexes.keys() | self.bad.keys()
+        for name in old - names:
+            self._indexes.pop(name, None)
+            self.bad.pop(name, None)
+        for name in names - old:
+            self._load(name)
+        return old != names
+
+    def _load(self, name: str) -> None:
+        key = self.key(name)
+        try:
+            # The tails of most packs come with one read.
+            tail = self._bucket.read_range(key, -(64 << 10), 64 << 10)
+            need = PackIndex.tail_bytes(tail[-TRAILER_BYTES:], key)
+            if need > len(tail):
+                tail = self._bucket.read_range(key, -need, need)
+            self._indexes[name] = PackIndex.parse(tail[-need:], key)
+        except BadPack as error:
+            self.bad[name] = str(error)
+        except FileNotFoundError:
+            return
+
+    def indexes(self) -> dict[str, PackIndex]:
+        """Return the index of every pack by its name."""
+        if not self._listed:
+            self.refresh()
+        return self._indexes
+
+    def digests(self) -> set[str]:
+        """Return the digests of all objects in all packs."""
+        return {digest for index in self.indexes().values() for digest in index.digests()}
+
+    def _everything(self) -> dict[str, tuple[str, Spot]]:
+        return {
+            digest: (name, spot)
+            for name, index in self.indexes().items()
+            for digest, spot in index.items()
+        }
+
+    def find(self, digest: str) -> tuple[str, Spot] | None:
+        """Return (pack, (block, offset, length)) of an object, or None."""
+        for name, index in self.indexes().items():
+            place = index.find(digest)
+            if place is not None:
+                return name, place
+        return None
+
+    def read_many(self, digests: Iterable[str], missing: list[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield objects, each digest checked; those that are in no pack go to `missing`."""
+        blocks: dict[tuple[str, int], list[tuple[str, Spot]]] = {}
+        digests = list(digests)
+        known = self._everything() if len(digests) > MANY else None
+        for digest in digests:
+            found = known.get(digest) if known is not None else self.find(digest)
+            if found is None:
+                missing.append(digest)
+            else:
+                name, place = found
+                blocks.setdefault((name, place[0]), []).append((digest, place))
+        # In the order of the first object wanted of each block: the order of paths stays.
+        for (name, block), inside in blocks.items():
+            try:
+                plain = self._read_block(name, block)
+            except FileNotFoundError:
+                missing += [digest for digest, _ in inside]
+                continue
+            for digest, place in inside:
+                yield digest, cut(plain, place, digest, self.key(name))
+
+    def _read_block(self, name: str, block: int) -> bytes:
+        key = self.key(name)
+        offset, length, plain_length, codec = self._indexes[name].block(block, key)
+        coded = self._bucket.read_range(key, offset, length)
+        return decode_block(coded, plain_length, codec, key)

@@ -1,0 +1,316 @@
+"""The store: objects and manifests on this disk, shared by all packages of this user."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from cellbank.model import canonical
+from cellbank.model.digest import digest_of
+from cellbank.model.errors import (
+    ChainRefused,
+    Damaged,
+    DigestMismatch,
+    NotCanonical,
+    NotInstalled,
+)
+from cellbank.model.log import Kept, State
+from cellbank.model.manifest import Entry, ManifestReader, decode_header
+from cellbank.model.names import near
+from cellbank.model.reference import Package
+from cellbank.model.want import Installed, decode_installed, encode_installed
+from cellbank.storage import disk
+from cellbank.storage.local import LocalBucket, file_digest
+from cellbank.storage.place import Format, Place, check_writable, object_key, open_format
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The newest record of a package that was seen at a remote."""
+
+    number: int
+    digest: str
+    state: State
+
+
+class Store(Place):
+    """The place of one user, with what is installed and what was seen where.
+
+    Invariant: all objects that `pkgs/<owner>/<name>` wants are here before it says so.
+    """
+
+    def __init__(self, bucket: LocalBucket, form: Format, borrowed: Sequence["Store"] = ()) -> None:
+        super().__init__(bucket, form)
+        self.files = bucket
+        self.borrowed = list(borrowed)
+        self._checked: dict[str, tuple[int, int, int, int]] = {}
+
+    @classmethod
+    def at(cls, home: str, paths: Iterable[str] = ()) -> "Store":
+        """Open the store at `home`, made if needed, beside read-only stores at `paths`."""
+        borrowed = []
+        for path in paths:
+            bucket = LocalBucket(path)
+            if bucket.root == os.path.abspath(home):
+                continue
+            try:
+                borrowed.append(cls(bucket, open_format(bucket, create=False)))
+            except FileNotFoundError:
+                continue
+        bucket = LocalBucket(home)
+        return cls(bucket, open_format(bucket, create=True), borrowed)
+
+    @property
+    def root(self) -> str:
+        """The folder of the store."""
+        return self.files.root
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Hold off the removal of anything while the store is written to."""
+        check_writable(self)
+        with disk.shared_lock(self.files.path("lock")):
+            yield
+
+    # --- what is installed
+
+    def installed_path(self, package: Package) -> str:
+        """Return the file that says what of the package is installed."""
+        return self.files.path(f"pkgs/{package}")
+
+    def installed(self, package: Package) -> Installed | None:
+        """Return what of the package is installed, here or in a borrowed store, or None."""
+        for store in (self, *self.borrowed):
+            try:
+                data = store.files.read(f"pkgs/{package}")
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            return decode_installed(data, store.installed_path(package))
+        return None
+
+    def need_installed(self, package: Package) -> Installed:
+        """Return what of the package is installed, else raise `NotInstalled` with near names."""
+        found = self.installed(package)
+        if found is None:
+            raise NotInstalled(
+                str(package), near(str(package), map(str, self.installed_packages()))
+            )
+        return found
+
+    def owner_of(self, package: Package) -> "Store":
+        """Return the store, this or a borrowed one, in which the package is installed."""
+        for store in (self, *self.borrowed):
+            if os.path.exists(store.installed_path(package)):
+                return store
+        return self
+
+    def installed_packages(self) -> list[Package]:
+        """Return all packages that can be loaded, sorted."""
+        found = set()
+        for store in (self, *self.borrowed):
+            for owner in store.files.names("pkgs"):
+                found |= {Package(owner, name) for name in store.files.names(f"pkgs/{owner}")}
+        return sorted(found)
+
+    def set_installed(self, package: Package, installed: Installed) -> None:
+        """Say what of the package is installed; the last step of every transaction."""
+        self.files.replace(f"pkgs/{package}", encode_installed(installed))
+
+    def forget_installed(self, package: Package) -> bool:
+        """Say that the package is not installed; return whether it was."""
+        gone = disk.remove(self.installed_path(package))
+        if gone:
+            disk.sync_path(os.path.dirname(self.installed_path(package)))
+        return gone
+
+    # --- what was seen at a remote
+
+    def seen(self, remote: str, package: Package) -> Seen | None:
+        """Return the newest record of the package that was seen at the remote, or None."""
+        key = f"remotes/{remote}/{package}"
+        try:
+            document = canonical.decode(self.files.read(key), key)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            return msgspec.convert(document, Seen)
+        except msgspec.ValidationError as error:
+            raise NotCanonical(key, str(error)) from None
+
+    def note_seen(
+        self,
+        remote: str,
+        address: str,
+        package: Package,
+        newest: Kept,
+        *,
+        allow_older: bool = False,
+    ) -> None:
+        """Remember the newest record of a remote; refuse one that is older or another.
+
+        Raises
+        ------
+        ChainRefused
+            We saw a later record, or another one of the same number.
+        """
+        before = self.seen(remote, package)
+        record = newest.record
+        if before is not None and not allow_older:
+            if record.number < before.number:
+                reason = f"its newest record is {record.number}, we have seen {before.number}"
+                raise ChainRefused(str(package), address, reason)
+            if record.number == before.number and newest.digest != before.digest:
+                raise ChainRefused(str(package), address, f"its record {record.number} has changed")
+        if before is None or (before.number, before.digest) != (record.number, newest.digest):
+            document = {
+                "digest": newest.digest,
+                "number": record.number,
+                "state": msgspec.to_builtins(record.state),
+            }
+            self.files.replace(f"remotes/{remote}/{package}", canonical.encode(document))
+
+    # --- reading, here and in borrowed stores
+
+    def object_path(self, digest: str, size: int) -> str | None:
+        """Return the file of a large object that has the right size, or None."""
+        for store in (self, *self.borrowed):
+            if store.files.size(object_key(digest)) == size:
+                return store.files.path(object_key(digest))
+        return None
+
+    def read_small(self, package: Package, digest: str) -> bytes:
+        """Return one small object, its digest checked, from here or from a borrowed store."""
+        for store in self.borrowed:
+            try:
+                return Place.read_small(self, package, digest)
+            except Damaged:
+                pass
+            try:
+                return Place.read_small(store, package, digest)
+            except Damaged:
+                continue
+        return Place.read_small(self, package, digest)
+
+    def has_small(self, package: Package, digests: Iterable[str]) -> set[str]:
+        """Return those of the small objects that are here or in a borrowed store."""
+        wanted = set(digests)
+        found = super().has_small(package, wanted)
+        for store in self.borrowed:
+            found |= Place.has_small(store, package, wanted - found)
+        return found
+
+    def reader(self, package: Package, revision: str) -> ManifestReader:
+        """Return the manifest of a revision; its pages are read when needed.
+
+        Raises
+        ------
+        Damaged, DigestMismatch, BadPack
+            The header is not here, or has changed.
+        """
+        header = decode_header(self.read_small(package, revision))
+        return ManifestReader(header, lambda digest: self.read_small(package, digest))
+
+    def revisions(self, package: Package) -> list[str]:
+        """Return the revisions of the package that this store knows, newest first."""
+        found: dict[str, None] = {}
+        for store in (self, *self.borrowed):
+            try:
+                installed = decode_installed(
+                    store.files.read(f"pkgs/{package}"), store.installed_path(package)
+                )
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            else:
+                found[installed.revision] = None
+                found |= dict.fromkeys(installed.earlier)
+            for kept in store.records(package):
+                if kept.record.revision:
+                    found[kept.record.revision] = None
+        return list(found)
+
+    # --- files to open
+
+    def file_of(self, package: Package, entry: Entry) -> str | None:
+        """Return a file with the bytes of an entry, checked on first use, or None if not here.
+
+        A small object is written out to `unpacked/`, which is a cache.
+
+        Raises
+        ------
+        DigestMismatch, BadPack
+            The bytes here are not the bytes of the entry.
+        """
+        path = self.object_path(entry.digest, entry.size)
+        if path is not None:
+            return self._check_once(path, entry.digest)
+        try:
+            unpacked = self._unpacked_folder()
+        except OSError:
+            unpacked = ""
+        path = f"{unpacked}/{entry.digest}"
+        if unpacked and os.path.exists(path):
+            try:
+                return self._check_once(path, entry.digest)
+            except DigestMismatch:
+                disk.remove(path)
+        try:
+            data = self.read_small(package, entry.digest)
+        except Damaged:
+            return None
+        disk.write_cache(path, data)
+        os.chmod(path, 0o444)
+        return self._check_once(path, entry.digest)
+
+    def _check_once(self, path: str, digest: str) -> str:
+        """Hash a file the first time it is asked for, and again whenever it looks touched."""
+        look = os.stat(path)
+        mark = (look.st_size, look.st_mtime_ns, look.st_ctime_ns, look.st_ino)
+        if self._checked.get(path) != mark:
+            found, _ = file_digest(path)
+            if found != digest:
+                raise DigestMismatch(path, digest, found)
+            self._checked[path] = mark
+        return path
+
+    def _unpacked_folder(self) -> str:
+        """Return the folder for small objects as files; emptied when the machine was restarted."""
+        folder = self.files.path("unpacked")
+        mark = f"{folder}/.boot"
+        boot = _boot_id()
+        try:
+            if self.files.read("unpacked/.boot") == boot:
+                return folder
+        except FileNotFoundError:
+            pass
+        for name in self.files.names("unpacked"):
+            disk.remove(f"{folder}/{name}")
+        disk.write_cache(mark, boot)
+        return folder
+
+    def named_path(self, package: Package, entry: Entry, name: str) -> str | None:
+        """Return a path that ends in `name` and leads to the bytes of an entry, or None."""
+        path = self.file_of(package, entry)
+        if path is None:
+            return None
+        folder = self.files.path(f"caches/named/{entry.digest}")
+        named = f"{folder}/{name}"
+        if not os.path.islink(named) or os.readlink(named) != path:
+            disk.make_folders(folder)
+            disk.symlink(path, named)
+        return named
+
+    def pack_small(self, package: Package, digest: str) -> bytes | None:
+        """Return a small object if it is in one of our own packs and good, else None."""
+        try:
+            data = Place.read_small(self, package, digest)
+        except (Damaged, DigestMismatch):
+            return None
+        return data if digest_of(data) == digest else None
+
+
+def _boot_id() -> bytes:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            return file.read().strip()
+    except OSError:
+        return b"unknown"

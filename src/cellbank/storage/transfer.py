@@ -1,0 +1,420 @@
+"""The way between a store and a remote: what must move, and moving it."""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+from blake3 import blake3
+
+from cellbank.model.digest import SMALL_BELOW, digest_of
+from cellbank.model.errors import (
+    Damaged,
+    DigestMismatch,
+    DiskFull,
+    Interrupted,
+    NetworkError,
+)
+from cellbank.model.log import Draft, Kept
+from cellbank.model.manifest import Entry, ManifestReader, check_manifest, decode_header
+from cellbank.model.progress import Progress, Watcher, ignore
+from cellbank.model.reference import Package
+from cellbank.storage import disk
+from cellbank.storage.local import LocalBatch, Part, read_chunks
+from cellbank.storage.packs import read_pack, write_packs
+from cellbank.storage.place import object_key, package_key
+from cellbank.storage.remote import Remote, Upload
+from cellbank.storage.store import Store
+
+CONNECTIONS: Final = 4
+COMMIT_BYTES: Final = 2 << 30
+"""Verified objects go to their final place at least this often."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What an install must fetch; decided before the first byte moves."""
+
+    parts: list[str]
+    documents: list[str]
+    other: list[str]
+    large: dict[str, int]
+    objects: int
+    bytes: int
+
+    def __bool__(self) -> bool:
+        return self.objects > 0
+
+
+def plan_fetch(
+    entries: Iterable[Entry], have: Callable[[set[str], dict[str, int]], set[str]]
+) -> Plan:
+    """Return what must be fetched for these entries.
+
+    Parameters
+    ----------
+    entries
+        The entries that are wanted, in order of their paths.
+    have
+        Given small digests and large ones with their sizes, returns those that are here.
+    """
+    parts: dict[str, int] = {}
+    documents: dict[str, int] = {}
+    other: dict[str, int] = {}
+    large: dict[str, int] = {}
+    for entry in entries:
+        if entry.pieces is not None:
+            parts[entry.pieces] = 32 * (-(-entry.size // (1 << 20)))
+        if entry.size >= SMALL_BELOW:
+            large[entry.digest] = entry.size
+        elif entry.is_document:
+            documents[entry.digest] = entry.size
+        else:
+            other[entry.digest] = entry.size
+    for digest in documents.keys() & other.keys():
+        del other[digest]
+    here = have({*parts, *documents, *other}, large)
+    missing = {d: s for d, s in (documents | other | large).items() if d not in here}
+    return Plan(
+        [digest for digest in parts if digest not in here],
+        [digest for digest in documents if digest not in here],
+        [digest for digest in other if digest not in here],
+        {digest: size for digest, size in large.items() if digest not in here},
+        len(missing),
+        sum(missing.values()),
+    )
+
+
+def present_in(store: Store, package: Package) -> Callable[[set[str], dict[str, int]], set[str]]:
+    """Return what `plan_fetch` asks: which objects the store has, and a collection spares."""
+
+    def have(small: set[str], large: dict[str, int]) -> set[str]:
+        condemned = store.condemned()
+        found = store.has_small(package, small)
+        for digest, size in large.items():
+            if store.object_path(digest, size) is not None:
+                found.add(digest)
+        return found - condemned
+
+    return have
+
+
+class Counter:
+    """Adds up bytes from several threads, and tells the watcher."""
+
+    def __init__(self, job: str, total: int, watch: Watcher) -> None:
+        self._job = job
+        self._total = total
+        self._watch = watch
+        self._done = 0
+        self._lock = threading.Lock()
+        self.stop = threading.Event()
+
+    def add(self, count: int) -> None:
+        """Count bytes; raises `Interrupted` when the user said stop."""
+        if self.stop.is_set():
+            raise Interrupted
+        with self._lock:
+            self._done += count
+            self._watch(Progress(self._job, self._done, self._total))
+
+
+def run_all(
+    jobs: Iterable[Callable[[], None]], counter: Counter, executor: Executor | None = None
+) -> None:
+    """Run jobs side by side; the first failure, or Ctrl-C, stops the others."""
+    own = executor is None
+    pool = executor or ThreadPoolExecutor(CONNECTIONS)
+    futures: list[Future[None]] = []
+    try:
+        futures = [pool.submit(job) for job in jobs]
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+    except BaseException:
+        counter.stop.set()
+        for future in futures:
+            future.cancel()
+        wait(futures, timeout=5)
+        raise
+    finally:
+        if own and isinstance(pool, ThreadPoolExecutor):
+            pool.shutdown(wait=not counter.stop.is_set(), cancel_futures=True)
+
+
+@contextmanager
+def filling(store: Store) -> Iterator[LocalBatch]:
+    """Give a batch of the store that leaves nothing behind."""
+    batch = store.files.batch()
+    try:
+        yield batch
+    finally:
+        batch.abandon()
+
+
+# --- store ← remote -----------------------------------------------------------------------------
+
+
+def fetch_manifest(store: Store, remote: Remote, package: Package, revision: str) -> ManifestReader:
+    """Bring the header and the pages of a revision into the store, checked as a receiver must.
+
+    Raises
+    ------
+    NotCanonical, DigestMismatch, Damaged
+        The remote gives something else than what the revision names.
+    """
+    fresh: dict[str, bytes] = {}
+    if not store.has_small(package, [revision]) - store.condemned():
+        fresh |= remote.read_small(package, [revision])
+    header_data = fresh.get(revision) or store.read_small(package, revision)
+    header = decode_header(header_data)
+    pages = [page.digest for page in header.pages]
+    here = store.has_small(package, pages) - store.condemned()
+    lacking = [digest for digest in pages if digest not in here]
+    fresh |= remote.read_small(package, lacking)
+    if fresh:
+        check_manifest(
+            header_data, lambda digest: fresh.get(digest) or store.read_small(package, digest)
+        )
+        keep_small(store, package, [(d, fresh[d]) for d in [revision, *pages] if d in fresh])
+    return store.reader(package, revision)
+
+
+def keep_small(store: Store, package: Package, objects: Iterable[tuple[str, bytes]]) -> None:
+    """Keep small objects in packs of the package, durable on return."""
+    with filling(store) as batch:
+        for pack in write_packs(objects):
+            batch.add(package_key(package, "packs", digest_of(pack)), pack)
+        batch.commit()
+    store.packs(package).refresh()
+
+
+def check_room(store: Store, needed: int) -> None:
+    """Raise `DiskFull` if the disk of the store has less than `needed` bytes free."""
+    free = disk.free_bytes(store.root)
+    if needed > free:
+        raise DiskFull(store.root, needed, free)
+
+
+def fetch(
+    store: Store,
+    remote: Remote,
+    package: Package,
+    plan: Plan,
+    watch: Watcher = ignore,
+    executor: Executor | None = None,
+) -> None:
+    """Bring the objects of a plan into the store; on return they are durable.
+
+    Raises
+    ------
+    DiskFull
+        Before the first byte, if they would not fit.
+    DigestMismatch, Damaged, NetworkError, Interrupted
+        What was verified until then is kept.
+    """
+    check_room(store, plan.bytes + (1 << 20) * bool(plan))
+    counter = Counter("download", plan.bytes, watch)
+    with filling(store) as batch:
+        try:
+            _fetch_small(store, remote, package, plan, batch, counter)
+            jobs = [
+                _large_job(store, remote, package, batch, counter, digest, size)
+                for digest, size in plan.large.items()
+            ]
+            run_all(jobs, counter, executor)
+        finally:
+            batch.commit()
+    store.packs(package).refresh()
+    store.files.names("objects")
+
+
+def _fetch_small(
+    store: Store,
+    remote: Remote,
+    package: Package,
+    plan: Plan,
+    batch: LocalBatch,
+    counter: Counter,
+) -> None:
+    for count, wanted in ((False, plan.parts), (True, plan.documents), (True, plan.other)):
+        lacking = set(wanted)
+
+        def take(pack: bytes, lacking: set[str] = lacking, count: bool = count) -> None:
+            got = 0
+            for digest, data in read_pack(pack, f"a pack from {remote.address}"):
+                lacking.discard(digest)
+                got += len(data)
+            batch.add(package_key(package, "packs", digest_of(pack)), pack)
+            counter.add(got if count else 0)
+
+        if wanted:
+            remote.fetch_packs(package, wanted, take)
+        if lacking:
+            raise Damaged(
+                f"{package}: {remote.address} does not give {len(lacking)} objects, among them "
+                f"{min(lacking)}",
+                "Tell its owner; the package may have to be pushed there again.",
+            )
+
+
+def _large_job(
+    store: Store,
+    remote: Remote,
+    package: Package,
+    batch: LocalBatch,
+    counter: Counter,
+    digest: str,
+    size: int,
+) -> Callable[[], None]:
+    def job() -> None:
+        # Wrong bytes may be the fault of one connection: try once more from the start.
+        for attempt in (1, 2):
+            try:
+                _fetch_large(store, remote, package, batch, counter, digest, size)
+            except DigestMismatch:
+                if attempt == 2:
+                    raise
+            else:
+                return
+
+    return job
+
+
+def _fetch_large(
+    store: Store,
+    remote: Remote,
+    package: Package,
+    batch: LocalBatch,
+    counter: Counter,
+    digest: str,
+    size: int,
+) -> None:
+    where = f"{package}: the object {digest[:12]} from {remote.address}"
+    part = Part.adopt(store.files.staging, digest) or Part.new(store.files.staging, digest)
+    hasher = blake3()
+    done = False
+    try:
+        if part.size > size:
+            part = _start_over(store, part, digest)
+        for chunk in read_chunks(part.path) if part.size else ():
+            hasher.update(chunk)
+            counter.add(len(chunk))
+
+        def take(chunk: bytes | bytearray | memoryview) -> None:
+            if part.size + len(chunk) > size:
+                raise DigestMismatch(where, f"{size} bytes", "more")
+            hasher.update(chunk)
+            part.write(chunk)
+            counter.add(len(chunk))
+
+        if part.size < size:
+            remote.fetch_object(package, digest, part.size, take)
+        if part.size < size:
+            raise NetworkError(f"{where}: it broke off", "Run the same command: it goes on.")
+        if hasher.hexdigest() != digest:
+            raise DigestMismatch(where, digest, hasher.hexdigest())
+        done = True
+    except DigestMismatch:
+        counter.add(-part.size)
+        part.discard()
+        raise
+    finally:
+        if done:
+            batch.take(object_key(digest), part)
+        elif os.path.exists(part.path):
+            part.keep()
+    if batch.staged_bytes > COMMIT_BYTES:
+        batch.commit()
+
+
+def _start_over(store: Store, part: Part, digest: str) -> Part:
+    part.discard()
+    return Part.new(store.files.staging, digest)
+
+
+# --- store → remote -----------------------------------------------------------------------------
+
+
+def push(
+    store: Store,
+    remote: Remote,
+    package: Package,
+    draft: Draft,
+    *,
+    public: bool | None = None,
+    watch: Watcher = ignore,
+    executor: Executor | None = None,
+) -> Kept:
+    """Send a revision to a remote: only what it lacks, the record last.
+
+    Raises
+    ------
+    Damaged
+        Something of the revision is not in this store.
+    PushConflict
+        The remote moved on.
+    """
+    revision = draft.revision
+    reader = store.reader(package, revision)
+    header = store.read_small(package, revision)
+    upload = remote.upload(package, revision, header, reader)
+    try:
+        for pack in _packs(store, package, _in_order(reader, revision, upload.pages())):
+            upload.send_pack(pack)
+        missing = upload.missing()
+        _send(store, package, reader, upload, missing.small, missing.large, watch, executor)
+        return upload.append(draft, public=public)
+    finally:
+        upload.close()
+
+
+def _in_order(reader: ManifestReader, revision: str, wanted: set[str]) -> list[str]:
+    digests = [revision, *(page.digest for page in reader.header.pages)]
+    return [digest for digest in dict.fromkeys(digests) if digest in wanted]
+
+
+def _packs(store: Store, package: Package, digests: list[str]) -> Iterator[bytes]:
+    """Yield packs with these objects, from this store and borrowed ones."""
+    if not digests:
+        return
+    own = store.has_small(package, digests) if not store.borrowed else set()
+    if own >= set(digests):
+        yield from store.packs_of(package, digests)
+        return
+    yield from write_packs((digest, store.read_small(package, digest)) for digest in digests)
+
+
+def _send(
+    store: Store,
+    package: Package,
+    reader: ManifestReader,
+    upload: Upload,
+    small: set[str],
+    large: Mapping[str, int],
+    watch: Watcher,
+    executor: Executor | None,
+) -> None:
+    if not small and not large:
+        return
+    plan = plan_fetch(reader, lambda smalls, larges: ({*smalls, *larges} - small) - large.keys())
+    counter = Counter("upload", plan.bytes, watch)
+    paths = {}
+    for digest, size in plan.large.items():
+        path = store.object_path(digest, size)
+        if path is None:
+            raise Damaged(f"{package}: the object {digest} is not in this store")
+        paths[digest] = path
+    for group in (plan.parts, plan.documents, plan.other):
+        for pack in _packs(store, package, group):
+            upload.send_pack(pack)
+    counter.add(plan.bytes - sum(plan.large.values()))
+
+    def job(digest: str) -> Callable[[], None]:
+        return lambda: upload.send_object(digest, plan.large[digest], paths[digest], counter.add)
+
+    run_all([job(digest) for digest in plan.large], counter, executor)
