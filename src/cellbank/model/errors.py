@@ -4,7 +4,7 @@
 
     CellbankError
     ├── RuleBroken (2)       InvalidName InvalidPaths InvalidReference AmbiguousReference
-    │                        EmptyPackage BadInput
+    │                        AmbiguousAttribute EmptyPackage BadInput
     ├── NotSignedIn (3)      Forbidden
     ├── NotFound (4)         PackageNotFound RevisionNotFound EntryNotFound NotInstalled NotFetched
     │                        RemoteNotFound
@@ -19,7 +19,7 @@ made from, so an error can be pickled, sent over the wire and made again.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class CellbankError(Exception):
@@ -29,6 +29,12 @@ class CellbankError(Exception):
     http_status: ClassVar[int] = 400
     message: str = ""
     advice: str = ""
+
+    def __new__(cls, *facts: Any) -> Self:
+        """Keep the facts; an OSError would keep none of them where `__init__` is ours."""
+        error = super().__new__(cls)
+        error.args = facts
+        return error
 
     def __init__(self, message: str, advice: str = "") -> None:
         self.message = message
@@ -93,6 +99,10 @@ class AmbiguousReference(RuleBroken, LookupError):
         self.candidates = list(candidates)
         self.message = f"{text} is ambiguous: it fits {', '.join(self.candidates)}"
         self.advice = "Write more of it."
+
+
+class AmbiguousAttribute(AmbiguousReference, AttributeError):
+    """An attribute of a group that could mean several of its children."""
 
 
 class EmptyPackage(RuleBroken):

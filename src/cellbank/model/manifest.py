@@ -1,6 +1,6 @@
 """Manifests: the complete list of a package's entries, cut into pages by content, and its header."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 from zlib import crc32
@@ -9,7 +9,7 @@ import msgspec
 
 from cellbank.model import canonical
 from cellbank.model.digest import PIECES_ABOVE, digest_of, is_digest
-from cellbank.model.errors import NotCanonical
+from cellbank.model.errors import DigestMismatch, NotCanonical
 from cellbank.model.names import path_problem
 
 MIN_PAGE_ENTRIES: Final = 64
@@ -20,7 +20,14 @@ CUT_MODULUS: Final = 512
 KINDS: Final = ("files", "cell_lines")
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+class Entry(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    gc=False,
+):
     """One path of a package.
 
     `filename` is None where it is the last part of the path, `meta` None where it is empty,
@@ -31,9 +38,9 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     digest: str
     filename: str | None = None
     meta: dict[str, Any] | None = None
-    path: str = ""
+    path: str
     pieces: str | None = None
-    size: int = 0
+    size: int
 
     @property
     def name(self) -> str:
@@ -66,7 +73,14 @@ def make_entry(
     """Return an entry in its normal form: defaults left out."""
     if filename == path.rpartition("/")[2]:
         filename = None
-    return Entry(digest, filename or None, meta or None, path, pieces, size)
+    return Entry(
+        digest=digest,
+        filename=filename or None,
+        meta=meta or None,
+        path=path,
+        pieces=pieces,
+        size=size,
+    )
 
 
 class PageInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -97,12 +111,12 @@ def _encodable(entry: Entry) -> Entry:
     """Return the entry with its metadata spelled by `canonical` (msgspec spells floats its way)."""
     data = canonical.check_meta(entry.meta, f"the metadata of {entry.path}")
     return Entry(
-        entry.digest,
-        entry.filename,
-        msgspec.Raw(data),  # type: ignore[arg-type]
-        entry.path,
-        entry.pieces,
-        entry.size,
+        digest=entry.digest,
+        filename=entry.filename,
+        meta=msgspec.Raw(data),  # type: ignore[arg-type]
+        path=entry.path,
+        pieces=entry.pieces,
+        size=entry.size,
     )
 
 
@@ -121,7 +135,10 @@ def cut_pages(entries: Sequence[Entry]) -> Iterator[tuple[int, int, bytes]]:
     A page ends after an entry whose ``crc32(path) mod 512`` is 0 if it has 64 entries or more, at
     4,096 entries, or before the entry that would take it over 4 MiB.
     """
-    marks = [i + 1 for i, e in enumerate(entries) if not crc32(e.path.encode()) % CUT_MODULUS]
+    try:
+        marks = [i + 1 for i, e in enumerate(entries) if not crc32(e.path.encode()) % CUT_MODULUS]
+    except UnicodeEncodeError:
+        raise NotCanonical("an entry", "its path holds a lone surrogate") from None
     marks.append(len(entries))
     start, at = 0, 0
     while start < len(entries):
@@ -208,8 +225,13 @@ def decode_header(data: bytes) -> Header:
     firsts = [page.first for page in header.pages]
     if any(a >= b for a, b in zip(firsts, firsts[1:], strict=False)):
         raise NotCanonical("a header", "pages out of order")
+    for page in header.pages:
+        if not (is_digest(page.digest) and 1 <= page.count <= MAX_PAGE_ENTRIES and page.bytes > 0):
+            raise NotCanonical("a header", f"the page at {page.first!r} cannot be one")
     if sum(page.count for page in header.pages) != header.entries:
         raise NotCanonical("a header", "its counts do not add up")
+    if header.entries > MAX_ENTRIES or not 0 <= header.bytes <= canonical.MAX_INTEGER:
+        raise NotCanonical("a header", "its totals are out of range")
     return header
 
 
@@ -260,11 +282,16 @@ def check_manifest(header_data: bytes, read: Callable[[str], bytes]) -> Manifest
     ------
     NotCanonical
         Anything differs from what a right writer would have written.
+    DigestMismatch
+        `read` gave other bytes than a page's digest names.
     """
     header = decode_header(header_data)
     entries: list[Entry] = []
     for page in header.pages:
-        entries += decode_page(read(page.digest))
+        data = read(page.digest)
+        if (found := digest_of(data)) != page.digest:
+            raise DigestMismatch(f"the page at {page.first!r}", page.digest, found)
+        entries += decode_page(data)
     for entry in entries:
         check_entry(entry)
     again = Manifest.of(entries, header.kind)
@@ -318,7 +345,7 @@ class ManifestReader:
     def _pages_of(self, prefix: str) -> range:
         start = max(bisect_right(self._firsts, prefix) - 1, 0)
         # "0" is the character after "/": the first path that is past the group.
-        stop = bisect_right(self._firsts, prefix[:-1] + "0") if prefix else len(self._firsts)
+        stop = bisect_left(self._firsts, prefix[:-1] + "0") if prefix else len(self._firsts)
         return range(start, stop)
 
     def under(self, group: str) -> Iterator[Entry]:

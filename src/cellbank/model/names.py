@@ -26,10 +26,11 @@ _RESERVED: Final = frozenset(
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # The normal form of a public or local version of PEP 440.
+_LOCAL = "(?:0|[1-9][0-9]*|[0-9]*[a-z][a-z0-9]*)"
 _VERSION = re.compile(
     r"(?:[1-9][0-9]*!)?(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*"
     r"(?:(?:a|b|rc)(?:0|[1-9][0-9]*))?(?:\.post(?:0|[1-9][0-9]*))?(?:\.dev(?:0|[1-9][0-9]*))?"
-    r"(?:\+[a-z0-9]+(?:\.[a-z0-9]+)*)?"
+    rf"(?:\+{_LOCAL}(?:\.{_LOCAL})*)?"
 )
 
 MAX_PART_BYTES: Final = 255

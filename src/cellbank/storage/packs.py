@@ -27,7 +27,8 @@ FULL_BYTES: Final = 11 << 20
 """A pack that has so many bytes takes no further block: the largest would still fit."""
 RAW, ZSTD = 0, 1
 
-_BLOCK: Final = struct.Struct("<IIIB3x")  # offset, length, plain length, codec
+_BLOCK: Final = struct.Struct("<IIIB3s")  # offset, length, plain length, codec, three zeros
+_ZEROS: Final = bytes(3)
 _OBJECT: Final = struct.Struct("<32sIII")  # digest, block, offset in the plain block, length
 _TRAILER: Final = struct.Struct("<III32s8s")  # format, table bytes, index bytes, digest, magic
 TRAILER_BYTES: Final = _TRAILER.size
@@ -73,7 +74,7 @@ class PackWriter:
         codec = ZSTD
         if len(coded) > len(plain) * 9 // 10:
             coded, codec = plain, RAW
-        self._table.append(_BLOCK.pack(self._size, len(coded), len(plain), codec))
+        self._table.append(_BLOCK.pack(self._size, len(coded), len(plain), codec, _ZEROS))
         self._out.append(coded)
         self._size += len(coded)
         self._block, self._block_size = [], 0
@@ -137,9 +138,9 @@ class PackIndex:
     @classmethod
     def parse(cls, tail: bytes, where: str) -> "PackIndex":
         """Return the index whose table, index and trailer `tail` holds, else raise `BadPack`."""
-        _, table, index, digest, _ = _TRAILER.unpack(tail[-TRAILER_BYTES:])
         if len(tail) != cls.tail_bytes(tail[-TRAILER_BYTES:], where):
             raise BadPack(where, "it is cut short")
+        _, table, index, digest, _ = _TRAILER.unpack(tail[-TRAILER_BYTES:])
         if digest_of(tail[: table + index]) != digest.hex():
             raise BadPack(where, "its index is damaged")
         return cls(tail[:table], tail[table : table + index])
@@ -174,7 +175,12 @@ class PackIndex:
         """Return (offset, length, plain length, codec) of a block, else raise `BadPack`."""
         if number >= len(self._table) // _BLOCK.size:
             raise BadPack(where, "an object lies in no block")
-        return _BLOCK.unpack_from(self._table, number * _BLOCK.size)
+        offset, length, plain_length, codec, zeros = _BLOCK.unpack_from(
+            self._table, number * _BLOCK.size
+        )
+        if length > MAX_PACK_BYTES or zeros != _ZEROS:
+            raise BadPack(where, "its block table is not one")
+        return offset, length, plain_length, codec
 
     def blocks(self) -> int:
         """Return the number of blocks."""
@@ -194,6 +200,9 @@ def decode_block(coded: bytes, plain_length: int, codec: int, where: str) -> byt
     if codec == RAW:
         plain = coded
     elif codec == ZSTD:
+        if not plain_length:
+            # An empty frame could carry anything behind it unseen.
+            raise BadPack(where, "a block without bytes is not raw")
         try:
             if zstandard.frame_content_size(coded) != plain_length:
                 raise BadPack(where, "a block has another length than it claims")
@@ -245,6 +254,8 @@ def read_pack(pack: bytes, where: str) -> Iterator[tuple[str, bytes]]:
         if at > len(pack) - tail:
             raise BadPack(where, "a block reaches over its end")
         inside = places.get(number, [])
+        if not inside:
+            raise BadPack(where, "a block holds no object")
         if plain_length > MAX_BLOCK_BYTES and len(inside) != 1:
             raise BadPack(where, "a block is too large")
         plain = decode_block(pack[offset:at], plain_length, codec, where)
