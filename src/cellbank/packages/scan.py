@@ -1,4 +1,4 @@
-"""Reading a folder: which files it has, which may be packaged, and which were seen unchanged before."""
+"""Reading a folder: which files it has, which may be packaged, which look unchanged."""
 
 import os
 import stat

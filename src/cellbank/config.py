@@ -1,0 +1,156 @@
+"""Where things are and who we are: folders, remotes and tokens, read once and passed down as values."""
+
+import getpass
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from cellbank.model.errors import BadInput, RemoteNotFound
+
+DEFAULT_TIMEOUT: Final = 30.0
+
+
+class RemoteConfig(msgspec.Struct, frozen=True):
+    """A remote that the user gave a name."""
+
+    address: str
+
+
+class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The content of `config.json`."""
+
+    default: str = ""
+    remotes: dict[str, RemoteConfig] = {}
+    author: str = ""
+
+
+class Config(msgspec.Struct, frozen=True):
+    """All that was configured, by the environment and by files.
+
+    `tokens` maps the address of a registry to the token for it.
+    """
+
+    home: str
+    store_paths: tuple[str, ...]
+    folder: str
+    settings: Settings
+    tokens: dict[str, str]
+    remote: str
+    author: str
+    timeout: float
+
+    @property
+    def settings_file(self) -> str:
+        """The file that holds remotes."""
+        return f"{self.folder}/config.json"
+
+    @property
+    def tokens_file(self) -> str:
+        """The file that holds tokens; nobody else may read it."""
+        return f"{self.folder}/tokens.json"
+
+    def address_of(self, remote: str) -> str:
+        """Return the address that a URL, a folder or a name means.
+
+        Raises `RemoteNotFound` for text that is none of them.
+        """
+        if remote in self.settings.remotes:
+            return self.settings.remotes[remote].address
+        if "://" in remote:
+            return remote.rstrip("/")
+        if os.sep in remote or remote.startswith((".", "~")) or Path(remote).exists():
+            return str(Path(remote).expanduser().absolute())
+        raise RemoteNotFound(remote)
+
+    @property
+    def default_address(self) -> str:
+        """The address of the default remote, or nothing."""
+        return self.address_of(self.settings.default) if self.settings.default else ""
+
+
+def read(environment: Mapping[str, str] = os.environ) -> Config:
+    """Read the environment and the files.
+
+    Raises `BadInput` if a file is not what it should be, or if others may read the tokens.
+    """
+    home, folder = _folders(environment)
+    settings = _settings(f"{folder}/config.json")
+    paths = environment.get("CELLBANK_PATH", "").split(os.pathsep)
+    return Config(
+        home=home,
+        store_paths=tuple(str(Path(path).expanduser()) for path in paths if path),
+        folder=folder,
+        settings=settings,
+        tokens=_tokens(f"{folder}/tokens.json", environment),
+        remote=environment.get("CELLBANK_REMOTE", ""),
+        author=environment.get("CELLBANK_AUTHOR", "") or settings.author or _user(),
+        timeout=_timeout(environment.get("CELLBANK_TIMEOUT", "")),
+    )
+
+
+def _folders(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return the folders of the store and of the configuration."""
+    home = environment.get("CELLBANK_HOME", "")
+    if home:
+        root = str(Path(home).expanduser().absolute())
+        return root, f"{root}/config"
+    import platformdirs
+
+    return platformdirs.user_data_dir("cellbank"), platformdirs.user_config_dir("cellbank")
+
+
+def _settings(path: str) -> Settings:
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        return Settings()
+    try:
+        return msgspec.json.decode(data, type=Settings)
+    except msgspec.MsgspecError as error:
+        raise BadInput(f"{path} cannot be read: {error}", "Mend or remove it.") from None
+
+
+def _tokens(path: str, environment: Mapping[str, str]) -> dict[str, str]:
+    tokens: dict[str, str] = {}
+    try:
+        look = os.stat(path)
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        pass
+    else:
+        if look.st_mode & 0o077:
+            raise BadInput(f"{path} can be read by others", f"Close it: chmod 600 {path}")
+        try:
+            tokens = msgspec.json.decode(data, type=dict[str, str])
+        except msgspec.MsgspecError:
+            raise BadInput(f"{path} cannot be read", "Remove it and sign in again.") from None
+    if environment.get("CELLBANK_TOKEN"):
+        tokens[""] = environment["CELLBANK_TOKEN"]
+    return tokens
+
+
+def token_for(config: Config, address: str) -> str:
+    """Return the token for a registry: the one signed in with, else `CELLBANK_TOKEN`, else nothing."""
+    return config.tokens.get(address) or config.tokens.get("", "")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def _timeout(text: str) -> float:
+    if not text:
+        return DEFAULT_TIMEOUT
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < 1e6:
+        raise BadInput(f"CELLBANK_TIMEOUT={text} is no number of seconds")
+    return seconds

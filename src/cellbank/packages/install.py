@@ -1,0 +1,200 @@
+"""Installing: a revision of a remote becomes one that can be loaded here."""
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from cellbank.model.errors import EntryNotFound, OtherRemote
+from cellbank.model.log import Kept
+from cellbank.model.manifest import Entry, Manifest, ManifestReader
+from cellbank.model.names import near
+from cellbank.model.progress import Said, Watcher, ignore
+from cellbank.model.reference import Package, Reference
+from cellbank.model.want import Installed, Want
+from cellbank.packages.resolve import at_remote
+from cellbank.storage import disk, transfer
+from cellbank.storage.remote import Remote
+from cellbank.storage.store import Store
+from cellbank.storage.transfer import Plan
+
+
+class Installation(msgspec.Struct, frozen=True):
+    """What an install did, or, when it was only asked, would do."""
+
+    package: str
+    revision: str
+    objects: int
+    bytes: int
+    changed: bool
+    free_bytes: int
+    remote: str
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How to install.
+
+    `confirm` is asked before an older revision is replaced; `explicit` says that the user named
+    the remote in this very call.
+    """
+
+    explicit: bool = False
+    dry_run: bool = False
+    allow_older: bool = False
+    confirm: Callable[[str], bool] | None = None
+    watch: Watcher = ignore
+
+
+def install(store: Store, remote: Remote, reference: Reference, options: Options) -> Installation:
+    """Bring a package, or the part of it that the reference's path names, into the store.
+
+    Raises `OtherRemote` if the name is here from elsewhere, `PackageNotFound`, `RevisionNotFound`
+    and `EntryNotFound` with near names, `DiskFull` before the first byte, `ChainRefused` if the
+    remote shows an older history than before.
+    """
+    package = reference.package
+
+    def say(text: str) -> None:
+        options.watch(Said(text))
+
+    with store.transaction():
+        say("Downloading package metadata...")
+        newest = remote.newest(package)
+        before = _own(store, package)
+        _check_origin(store, before, remote, package, options)
+        store.note_seen(remote.id, remote.address, package, newest, allow_older=options.allow_older)
+        revision = at_remote(remote, reference, newest)
+        _warn(newest, reference, say)
+        reader = transfer.fetch_manifest(store, remote, package, revision)
+        want, entries = wanted(reader, reference.path, before, revision, package)
+        plan = transfer.plan_fetch(entries, transfer.present_in(store, package))
+        result = Installation(
+            str(package),
+            revision,
+            plan.objects,
+            plan.bytes,
+            changed=False,
+            free_bytes=disk.free_bytes(store.root),
+            remote=remote.address,
+        )
+        if options.dry_run:
+            return result
+        if (
+            before is not None
+            and _same(before, revision, want, remote)
+            and not (plan or plan.parts)
+        ):
+            say(f"{package} is up to date")
+            return result
+        if before is not None and before.revision != revision:
+            say(f"{package} already installed.")
+            if options.confirm is not None and not options.confirm("Overwrite? (y/n)"):
+                return result
+        say(f"Downloading {plan.objects} objects ({plan.bytes} bytes)...")
+        _bring(store, remote, package, plan, options.watch)
+        want = _keep_list(store, package, want, entries)
+        store.set_installed(package, _installed(package, revision, remote, newest, want, before))
+        return msgspec.structs.replace(result, changed=True)
+
+
+def _own(store: Store, package: Package) -> Installed | None:
+    """Return what is installed in this very store, not in a borrowed one."""
+    return store.installed(package) if store.owner_of(package) is store else None
+
+
+def _check_origin(
+    store: Store, before: Installed | None, remote: Remote, package: Package, options: Options
+) -> None:
+    if before is None or before.remote == remote.id or options.explicit:
+        return
+    have = "a build in this store" if before.remote == store.id else before.address or before.remote
+    question = f"{package} is here from {have}. Replace it from {remote.address}? (y/n)"
+    if options.confirm is None or not options.confirm(question):
+        raise OtherRemote(str(package), have, remote.address)
+
+
+def _warn(newest: Kept, reference: Reference, say: Callable[[str], None]) -> None:
+    state = newest.record.state
+    if reference.version in state.yanked:
+        reason = state.yanked[reference.version] or "no reason given"
+        say(f"{reference.package}=={reference.version} was withdrawn: {reason}")
+    if state.moved_to:
+        say(f"{reference.package} has moved to {state.moved_to}")
+
+
+def wanted(
+    reader: ManifestReader, path: str, before: Installed | None, revision: str, package: Package
+) -> tuple[Want, list[Entry]]:
+    """Return what is wanted after an install of `path`, and its entries.
+
+    A part of the revision that is here adds to the parts that are here.
+    """
+    if not path:
+        return Want(), list(reader)
+    _check_part(reader, path, package)
+    paths = {path}
+    if before is not None and before.want.paths:
+        paths |= set(before.want.paths)
+    elif before is not None and before.want.everything and before.revision == revision:
+        return Want(), list(reader)
+    chosen = [entry for entry in reader if _inside(entry.path, paths)]
+    return Want(paths=sorted(_outermost(paths))), chosen
+
+
+def _check_part(reader: ManifestReader, path: str, package: Package) -> None:
+    if reader.find(path) is None and not reader.has_group(path):
+        parent, _, name = path.rpartition("/")
+        groups, data = reader.children(parent)
+        close = [f"{parent}/{other}" if parent else other for other in near(name, [*groups, *data])]
+        raise EntryNotFound(str(package), path, close)
+
+
+def _inside(path: str, paths: Iterable[str]) -> bool:
+    return any(path == part or path.startswith(f"{part}/") for part in paths)
+
+
+def _outermost(paths: set[str]) -> set[str]:
+    return {path for path in paths if not _inside(path, paths - {path})}
+
+
+def _same(before: Installed, revision: str, want: Want, remote: Remote) -> bool:
+    old = msgspec.structs.replace(before.want, list="")
+    return before.revision == revision and old == want and before.remote == remote.id
+
+
+def _bring(store: Store, remote: Remote, package: Package, plan: Plan, watch: Watcher) -> None:
+    if plan or plan.parts:
+        transfer.fetch(store, remote, package, plan, watch)
+
+
+def _keep_list(store: Store, package: Package, want: Want, entries: list[Entry]) -> Want:
+    """Keep the manifest of the chosen entries, so that what belongs here can be told for ever."""
+    if not want.paths:
+        return want
+    made = Manifest.of(entries)
+    parts = {made.revision: made.data, **made.pages}
+    here = store.has_small(package, parts)
+    fresh = [(digest, data) for digest, data in parts.items() if digest not in here]
+    if fresh:
+        transfer.keep_small(store, package, fresh)
+    return msgspec.structs.replace(want, list=made.revision)
+
+
+def _installed(
+    package: Package,
+    revision: str,
+    remote: Remote,
+    newest: Kept,
+    want: Want,
+    before: Installed | None,
+) -> Installed:
+    earlier = [before.revision, *before.earlier] if before else []
+    return Installed(
+        str(package),
+        revision,
+        remote.id,
+        remote.address,
+        newest.digest,
+        newest.record.number,
+        want,
+        [old for old in dict.fromkeys(earlier) if old != revision],
+    )

@@ -1,0 +1,345 @@
+"""The tree of a package as Python objects: packages, groups and data."""
+
+import os
+from collections.abc import Iterator
+from typing import IO, Any, Final, overload
+
+from cellbank.model.errors import AmbiguousAttribute, EntryNotFound, NotFetched
+from cellbank.model.manifest import Entry, ManifestReader
+from cellbank.model.names import aliases, fixed_names, near
+from cellbank.model.reference import Package
+from cellbank.storage.store import Store
+
+LONG: Final = 22
+"""A group with more children than this is printed in part."""
+HEAD, TAIL = 12, 6
+
+
+class View:
+    """One revision of a package in a store, and the children of its groups read so far."""
+
+    def __init__(self, store: Store, package: Package, revision: str, *, current: bool) -> None:
+        self.store = store
+        self.package = package
+        self.revision = revision
+        self.current = current
+        self.reader: ManifestReader = store.reader(package, revision)
+        self._children: dict[str, tuple[list[str], list[str]]] = {}
+
+    def children(self, path: str) -> tuple[list[str], list[str]]:
+        """Return the names of the groups and of the data below `path`."""
+        if path not in self._children:
+            self._children[path] = self.reader.children(path)
+        return self._children[path]
+
+    @property
+    def label(self) -> str:
+        """The package and, where it is not what is installed now, its revision."""
+        return str(self.package) if self.current else f"{self.package}@{self.revision[:12]}"
+
+
+Node = "GroupNode | DataNode"
+
+
+class GroupNode:
+    """A group: its children are attributes, items, and numbered.
+
+    Examples
+    --------
+    >>> group = getfixture("nuclei").images
+    >>> group
+    <GroupNode>
+    nuclei.ome.tif
+    >>> group.nuclei_ome_tif
+    <DataNode>
+    >>> group[0] == group["nuclei.ome.tif"]
+    True
+    """
+
+    __slots__ = ("_path", "_view")
+
+    def __init__(self, view: View, path: str) -> None:
+        object.__setattr__(self, "_view", view)
+        object.__setattr__(self, "_path", path)
+
+    _view: View
+    _path: str
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a package cannot be changed in place ({name})")
+
+    # --- the helpers, behind an underscore because children are attributes
+
+    def _group_keys(self) -> list[str]:
+        """Return the names of the groups right below, sorted."""
+        return list(self._view.children(self._path)[0])
+
+    def _data_keys(self) -> list[str]:
+        """Return the names of the data right below, sorted."""
+        return list(self._view.children(self._path)[1])
+
+    def _keys(self) -> list[str]:
+        """Return the names of all children: groups first, then data."""
+        groups, data = self._view.children(self._path)
+        return [*groups, *data]
+
+    def _items(self) -> list[tuple[str, "GroupNode | DataNode"]]:
+        """Return the names and nodes of all children."""
+        return [(name, self._child(name)) for name in self._keys()]
+
+    def _child(self, name: str) -> "GroupNode | DataNode":
+        path = f"{self._path}/{name}" if self._path else name
+        if name in self._view.children(self._path)[0]:
+            return GroupNode(self._view, path)
+        return DataNode(self._view, path)
+
+    def _at(self, path: str) -> "GroupNode | DataNode":
+        node: GroupNode | DataNode = self
+        for part in path.strip("/").split("/"):
+            groups, data = (
+                node._view.children(node._path) if isinstance(node, GroupNode) else ([], [])
+            )
+            if part not in groups and part not in data:
+                raise EntryNotFound(
+                    self._view.label, self._full(path), near(part, [*groups, *data])
+                )
+            assert isinstance(node, GroupNode)  # noqa: S101
+            node = node._child(part)
+        return node
+
+    def _full(self, path: str) -> str:
+        return f"{self._path}/{path}" if self._path else path
+
+    # --- as a container
+
+    def __len__(self) -> int:
+        groups, data = self._view.children(self._path)
+        return len(groups) + len(data)
+
+    def __iter__(self) -> Iterator["GroupNode | DataNode"]:
+        return (self._child(name) for name in self._keys())
+
+    def __contains__(self, name: object) -> bool:
+        if isinstance(name, str):
+            try:
+                self._at(name)
+            except EntryNotFound:
+                return False
+            return True
+        return any(node == name for node in self)
+
+    @overload
+    def __getitem__(self, item: slice) -> list["GroupNode | DataNode"]: ...
+    @overload
+    def __getitem__(self, item: str | int) -> "GroupNode | DataNode": ...
+    def __getitem__(self, item: str | int | slice) -> Any:
+        if isinstance(item, str):
+            return self._at(item)
+        keys = self._keys()
+        if isinstance(item, slice):
+            return [self._child(name) for name in keys[item]]
+        return self._child(keys[item])
+
+    # --- attributes
+
+    def __getattr__(self, name: str) -> "GroupNode | DataNode":
+        if name.startswith("_"):
+            raise AttributeError(name)
+        keys = self._keys()
+        meant = aliases(keys).get(name, [])
+        if len(meant) == 1:
+            return self._child(meant[0])
+        if meant:
+            raise AmbiguousAttribute(f"{self._view.label}: .{name}", [f"[{m!r}]" for m in meant])
+        raise EntryNotFound(self._view.label, self._full(name), near(name, keys))
+
+    def __dir__(self) -> list[str]:
+        known = aliases(self._keys())
+        own = ["_keys", "_group_keys", "_data_keys", "_items"]
+        return sorted([alias for alias, meant in known.items() if len(meant) == 1]) + own
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[str, str, str]:
+        return (str(self._view.package), self._view.revision, self._path)
+
+    def __reduce__(self) -> Any:
+        return _reopen, (*_how_to_reopen(self._view), self._path)
+
+    # --- as text
+
+    def _title(self) -> str:
+        return "<GroupNode>"
+
+    def __repr__(self) -> str:
+        groups, data = self._view.children(self._path)
+        lines = [f"{name}/" for name in groups] + list(data)
+        if len(lines) > LONG:
+            left = len(lines) - HEAD - TAIL
+            more = f"… {left:,} more, {len(lines):,} in all"
+            return "\n".join([self._title(), *lines[:HEAD], more, *lines[-TAIL:]])
+        # Groups end in a newline each, data are joined by newlines: as its ancestor printed.
+        return f"{self._title()}\n" + "".join(f"{name}/\n" for name in groups) + "\n".join(data)
+
+
+class PackageNode(GroupNode):
+    """A package: the root of its tree."""
+
+    __slots__ = ()
+
+    def _title(self) -> str:
+        path = self._view.store.owner_of(self._view.package).installed_path(self._view.package)
+        if not self._view.current:
+            path = f"{path}@{self._view.revision[:12]}"
+        return f"<PackageNode '{path}'>"
+
+    @property
+    def _revision(self) -> str:
+        """The revision, 64 hex digits."""
+        return self._view.revision
+
+
+class DataNode:
+    """One entry: call it for the path of a file with its bytes.
+
+    Examples
+    --------
+    >>> node = getfixture("nuclei").README_md
+    >>> open(node()).read()
+    '# Nuclei'
+
+    >>> node.size, node.filename
+    (9, 'README.md')
+    """
+
+    __slots__ = ("_entry", "_path", "_view")
+
+    def __init__(self, view: View, path: str) -> None:
+        self._view = view
+        self._path = path
+        self._entry: Entry | None = None
+
+    @property
+    def entry(self) -> Entry:
+        """The entry of the manifest."""
+        if self._entry is None:
+            self._entry = self._view.reader.find(self._path)
+            if self._entry is None:
+                raise EntryNotFound(self._view.label, self._path)
+        return self._entry
+
+    def __call__(self) -> str:
+        """Return the path of a file with the bytes, checked; it has no extension.
+
+        The file belongs to the store: read it, never write to it. Raises `NotFetched` where the
+        bytes are not in the store, `DigestMismatch` where they are damaged.
+        """
+        found = self._view.store.file_of(self._view.package, self.entry)
+        if found is None:
+            raise NotFetched(str(self._view.package), self._path)
+        return found
+
+    @property
+    def path(self) -> str:
+        """The path of a file with the bytes: the same as calling the node."""
+        return self()
+
+    @property
+    def named_path(self) -> str:
+        """A path that ends in the original file name, for readers that go by extension."""
+        name = safe_filename(self.filename)
+        found = self._view.store.named_path(self._view.package, self.entry, name)
+        if found is None:
+            raise NotFetched(str(self._view.package), self._path)
+        return found
+
+    def __fspath__(self) -> str:
+        return self.named_path
+
+    def open(self) -> IO[bytes]:
+        """Open the bytes for reading."""
+        return open(self(), "rb")
+
+    def bytes(self) -> bytes:
+        """Return all the bytes."""
+        with self.open() as file:
+            return file.read()
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The metadata of the entry."""
+        return dict(self.entry.meta or {})
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return self.entry.size
+
+    @property
+    def digest(self) -> str:
+        """The BLAKE3-256 digest of the bytes, 64 hex digits."""
+        return self.entry.digest
+
+    @property
+    def filename(self) -> str:
+        """The original file name."""
+        return self.entry.name
+
+    def __repr__(self) -> str:
+        return "<DataNode>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DataNode) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[str, str, str]:
+        return (str(self._view.package), self._view.revision, self._path)
+
+    def __reduce__(self) -> Any:
+        return _reopen, (*_how_to_reopen(self._view), self._path)
+
+
+def safe_filename(name: str) -> str:
+    """Return a file name that can be written anywhere: its last part, cleaned."""
+    part = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    if part in ("", ".", ".."):
+        part = "_"
+    return fixed_names([part]).get(part, part)
+
+
+def open_package(store: Store, package: Package, revision: str, *, current: bool) -> PackageNode:
+    """Return the root of a revision that is in the store."""
+    return PackageNode(View(store, package, revision, current=current), "")
+
+
+def _how_to_reopen(view: View) -> tuple[str, tuple[str, ...], str, str, str, bool]:
+    store, package = view.store, view.package
+    paths = tuple(other.root for other in store.borrowed)
+    return (store.root, paths, package.owner, package.name, view.revision, view.current)
+
+
+_reopened: dict[tuple[Any, ...], View] = {}
+
+
+def _reopen(
+    root: str,
+    paths: tuple[str, ...],
+    owner: str,
+    name: str,
+    revision: str,
+    current: bool,
+    path: str,
+) -> "GroupNode | DataNode":
+    """Return a node that was pickled, in this process."""
+    key = (os.getpid(), root, paths, owner, name, revision, current)
+    if key not in _reopened:
+        store = Store.at(root, paths)
+        _reopened[key] = View(store, Package(owner, name), revision, current=current)
+    node: GroupNode | DataNode = PackageNode(_reopened[key], "")
+    return node[path] if path else node  # type: ignore[index]

@@ -1,0 +1,84 @@
+"""From what a user typed to a revision, at a remote or in the store."""
+
+from cellbank.model.errors import EntryNotFound, NotInstalled, PackageNotFound
+from cellbank.model.log import Kept, State
+from cellbank.model.names import near
+from cellbank.model.reference import Package, Reference, by_name, by_prefix
+from cellbank.packages.nodes import View
+from cellbank.storage.remote import Remote
+from cellbank.storage.store import Store
+
+
+def at_remote(remote: Remote, reference: Reference, newest: Kept) -> str:
+    """Return the revision that a reference names at a remote whose newest record is given."""
+    package, state = reference.package, newest.record.state
+    if state.deleted or not (state.latest or state.versions or state.tags):
+        raise PackageNotFound(str(package), remote.address)
+    if reference.revision:
+        wanted = reference.revision
+        if len(wanted) == 64 and wanted in {state.latest, *state.tags.values()}:
+            return wanted
+        logged = [kept.record.revision for kept in remote.records(package) if kept.record.revision]
+        return by_prefix(package, wanted, logged)
+    return _by_state(reference, state)
+
+
+def _by_state(reference: Reference, state: State) -> str:
+    package = reference.package
+    if reference.tag == "latest" or not (reference.tag or reference.version):
+        return state.latest
+    if reference.tag:
+        return by_name(package, "tag", reference.tag, state.tags)
+    return by_name(package, "version", reference.version, state.versions)
+
+
+def in_store(store: Store, reference: Reference) -> str:
+    """Return the revision that a reference names among those in the store.
+
+    Raises `NotInstalled`, `RevisionNotFound` or `AmbiguousReference`, each with what is near.
+    """
+    package = reference.package
+    if not reference.qualifier:
+        return store.need_installed(package).revision
+    here = store.revisions(package)
+    if not here:
+        close = near(str(package), map(str, store.installed_packages()))
+        raise NotInstalled(f"{package}{reference.qualifier}", close)
+    if reference.revision:
+        return by_prefix(package, reference.revision, here)
+    revision = _by_state(reference, state_in_store(store, package))
+    if not store.has_small(package, [revision]):
+        raise NotInstalled(f"{package}{reference.qualifier}")
+    return revision
+
+
+def state_in_store(store: Store, package: Package) -> State:
+    """Return the tags and versions that the store knows: of its own log, or as seen at a remote."""
+    installed = store.installed(package)
+    owner = store.owner_of(package)
+    if installed is not None and installed.remote != owner.id:
+        seen = owner.seen(installed.remote, package)
+        if seen is not None:
+            return seen.state
+    newest = owner.newest(package)
+    if newest is not None:
+        return newest.record.state
+    return State(latest=installed.revision if installed else "")
+
+
+def view_of(store: Store, reference: Reference) -> View:
+    """Return the revision that a reference names, ready to be looked into."""
+    revision = in_store(store, reference)
+    installed = store.installed(reference.package)
+    current = installed is not None and installed.revision == revision
+    return View(store, reference.package, revision, current=current)
+
+
+def check_path(view: View, path: str) -> None:
+    """Check that a path names a group or an entry, else raise `EntryNotFound` with near names."""
+    if not path or view.reader.find(path) is not None or view.reader.has_group(path):
+        return
+    parent, _, name = path.rpartition("/")
+    names = [*view.reader.children(parent)[0], *view.reader.children(parent)[1]]
+    close = [f"{parent}/{other}" if parent else other for other in near(name, names)]
+    raise EntryNotFound(str(view.package), path, close)
