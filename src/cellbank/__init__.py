@@ -76,7 +76,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"cellbank.{name}")
     if name in _FUNCTIONS:
         api = importlib.import_module("cellbank.api")
-        api.default_watcher = importlib.import_module("cellbank.display").for_here
+        session = importlib.import_module("cellbank.api.session")
+        session.default_watcher[0] = importlib.import_module("cellbank.display").for_here
         return getattr(api, name)
     raise AttributeError(f"module 'cellbank' has no attribute {name!r}")
 

@@ -18,12 +18,6 @@ class NotImportable(NotInstalled, ImportError):
     """The package that an import names is not in the store."""
 
 
-def _store() -> "object":
-    from cellbank import api, config
-
-    return api._open_store(config.read())  # noqa: SLF001
-
-
 def _names(owner: str) -> list[str]:
     from cellbank import api
 
@@ -55,7 +49,7 @@ class OwnerModule(ModuleType):
             return _load(owner, name)
         except NotImportable as error:
             # `from … import` takes AttributeError as "look for a module", and finds the advice.
-            raise AttributeError(f"{error}. {error.advice}") from None
+            raise AttributeError(str(error)) from None
 
     def __setattr__(self, name: str, value: object) -> None:
         # Python sets an imported child here; that would hide a later install.

@@ -14,7 +14,7 @@
     ├── Conflict (8)         PushConflict NameConflict WouldOverwrite OtherRemote
     └── Interrupted (130)
 
-``str(error)`` says what failed; ``error.advice`` says what to do. ``args`` are the facts the class was
+``error.message`` says what failed, ``error.advice`` what to do, ``str(error)`` both. ``args`` are the facts the class was
 made from, so an error can be pickled, sent over the wire and made again.
 """
 
@@ -41,7 +41,7 @@ class CellbankError(Exception):
         self.advice = advice
 
     def __str__(self) -> str:
-        return self.message
+        return f"{self.message}. {self.advice}" if self.advice else self.message
 
 
 def _near(names: Sequence[str]) -> str:
@@ -292,7 +292,7 @@ class DiskError(CellbankError, OSError):
         self.advice = "Nothing was lost. Mend the disk, then run the same command: it goes on."
 
     def __str__(self) -> str:
-        return self.message
+        return CellbankError.__str__(self)
 
 
 class DiskFull(DiskError):
@@ -350,7 +350,7 @@ class WouldOverwrite(Conflict, FileExistsError):
         self.advice = "Choose another folder, or say --force. Nothing was written."
 
     def __str__(self) -> str:
-        return self.message
+        return CellbankError.__str__(self)
 
 
 class OtherRemote(Conflict):
@@ -390,7 +390,7 @@ def error_classes() -> dict[str, type[CellbankError]]:
 def to_wire(error: CellbankError) -> dict[str, Any]:
     """Return the error as plain values: its class and the facts it was made from."""
     facts = [list(f) if isinstance(f, (list, tuple)) else f for f in error.args]
-    return {"error": type(error).__name__, "facts": facts, "message": str(error)}
+    return {"error": type(error).__name__, "facts": facts, "message": error.message}
 
 
 def from_wire(document: Any, fallback: CellbankError) -> CellbankError:

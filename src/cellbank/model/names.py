@@ -36,6 +36,7 @@ _VERSION = re.compile(
 MAX_PART_BYTES: Final = 255
 MAX_PATH_BYTES: Final = 1024
 MAX_DEPTH: Final = 64
+_MAX_END_BYTES: Final = 32
 
 # Paths of these characters only need a look at their lengths and at device names.
 _PLAIN = re.compile(
@@ -221,40 +222,54 @@ def fixed_names(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _map_place(name: str, mapped: dict[str, str], taken: dict[str, str]) -> None:
-    inside, original = "", ""
+    """Map a path and the groups above it; where it is too long or too deep, its last parts meet."""
     parts = name.split("/")
-    for depth, part in enumerate(parts):
-        end = "" if depth == len(parts) - 1 else "/"
-        original = f"{original}{part}{end}"
-        if original not in mapped:
-            mapped[original] = _free_place(inside, part, end, original, taken)
-        inside = mapped[original]
+    for depth in range(len(parts) - 1, -1, -1):
+        inside, original = "", ""
+        for part in parts[:depth]:
+            original = f"{original}{part}/"
+            if original not in mapped:
+                mapped[original] = f"{_free_place(inside, part, original, taken)}/"
+            inside = mapped[original]
+        mapped[name] = _free_place(inside, "_".join(parts[depth:]), name, taken)
+        if not path_problem(mapped[name]):
+            return
 
 
-def _free_place(inside: str, part: str, end: str, original: str, taken: dict[str, str]) -> str:
+def _free_place(inside: str, part: str, original: str, taken: dict[str, str]) -> str:
     keep = not (path_problem(part) or unicode_problem(part))
     wish = part if keep else _fixed_part(part)
-    stem, dot, rest = wish.partition(".") if wish[0] != "." else (wish, "", "")
     trial, number = wish, 1
     while (
         taken.setdefault("/".join(map(fold, f"{inside}{trial}".split("/"))), original) != original
     ):
         number += 1
-        trial = f"{stem}_{number}{dot}{rest}"
-    return f"{inside}{trial}{end}"
+        stem, dot, rest = _shortened(wish, MAX_PART_BYTES - 12).partition(".")
+        trial = f"{stem}_{number}{dot}{rest}" if stem else f"{wish}_{number}"
+    return f"{inside}{trial}"
 
 
 def _fixed_part(part: str) -> str:
-    text = part.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\ufffd", "_")
-    text = unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFC", re.sub("[\ud800-\udfff]+", "_", part))
     text = _BIDI.sub("_", _FORBIDDEN.sub("_", text))
     text = re.sub(r"^ +", "_", text)
     text = re.sub(r"[. ]+$", "_", text) or "_"
     if text.split(".", 1)[0].rstrip(" ").lower() in _DEVICES:
         text = f"_{text}"
-    while len(text.encode()) > MAX_PART_BYTES - 8:
-        text = text[:-1]
-    return text
+    return _shortened(text, MAX_PART_BYTES)
+
+
+def _shortened(part: str, limit: int) -> str:
+    """Return the part with at most so many bytes, its extensions kept where they are short."""
+    if len(part.encode()) <= limit:
+        return part
+    stem, dot, rest = part.partition(".")
+    end = f"{dot}{rest}"
+    if not stem or len(end.encode()) > _MAX_END_BYTES:
+        stem, end = part, ""
+    room = limit - len(end.encode())
+    stem = stem.encode()[:room].decode(errors="ignore")
+    return f"{stem}{end}" if end else re.sub(r"[. ]+$", "_", stem)
 
 
 def alias(name: str) -> str:

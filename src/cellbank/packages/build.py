@@ -29,7 +29,7 @@ TRIES = 3
 class Built(msgspec.Struct, frozen=True):
     """What a build made."""
 
-    package: Package
+    package: str
     revision: str
     entries: int
     size: int
@@ -266,7 +266,7 @@ def build(
         installed = store.installed(package)
         compact(store, package, installed.earlier if installed else ())
     return Built(
-        package,
+        str(package),
         made.revision,
         made.header.entries,
         made.header.bytes,

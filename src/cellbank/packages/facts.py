@@ -1,7 +1,7 @@
 """What can be told of a package: its facts, its tree as text, its share of the disk, its citation."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -154,7 +154,7 @@ def _branch(name: str, path: str, content: object, depth: int | None) -> Branch:
     return Branch(name, path, entries, size, children)
 
 
-def shares(store: Store, revisions: dict[Package, Iterable[str]]) -> list[Share]:
+def shares(store: Store, revisions: Mapping[Package, Iterable[str]]) -> list[Share]:
     """Return what each package holds alone and shares with others in this store."""
     held: dict[Package, dict[str, int]] = {}
     users: Counter[str] = Counter()

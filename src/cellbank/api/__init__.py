@@ -1,0 +1,72 @@
+"""The public functions: what `import cellbank` offers, and the prompt calls."""
+
+from cellbank.api.account import (
+    add_remote,
+    default_remote,
+    login,
+    logout,
+    remotes,
+    remove_remote,
+    whoami,
+)
+from cellbank.api.asking import Listed, cite, diff, du, inspect, log, ls, tree
+from cellbank.api.checking import verify
+from cellbank.api.having import Removed, export, gc, install, load, remove
+from cellbank.api.making import Pushed, build, push
+from cellbank.api.naming import tag, version
+from cellbank.model.manifest import Changes
+from cellbank.model.progress import Progress, Said
+from cellbank.packages.build import Built
+from cellbank.packages.export import Exported
+from cellbank.packages.facts import Branch, Citation, Event, Inspection, Share
+from cellbank.packages.install import Installation
+from cellbank.packages.nodes import DataNode, GroupNode, PackageNode
+from cellbank.packages.verify import Damage, Verified
+from cellbank.storage.gc import Collected
+
+__all__ = [
+    "Branch",
+    "Built",
+    "Changes",
+    "Citation",
+    "Collected",
+    "Damage",
+    "DataNode",
+    "Event",
+    "Exported",
+    "GroupNode",
+    "Inspection",
+    "Installation",
+    "Listed",
+    "PackageNode",
+    "Progress",
+    "Pushed",
+    "Removed",
+    "Said",
+    "Share",
+    "Verified",
+    "build",
+    "cite",
+    "diff",
+    "du",
+    "export",
+    "gc",
+    "inspect",
+    "install",
+    "load",
+    "log",
+    "add_remote",
+    "default_remote",
+    "login",
+    "logout",
+    "ls",
+    "push",
+    "remotes",
+    "remove_remote",
+    "remove",
+    "tag",
+    "tree",
+    "verify",
+    "version",
+    "whoami",
+]

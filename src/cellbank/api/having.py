@@ -1,0 +1,168 @@
+"""Having packages: install, load, export, remove and the collection of garbage."""
+
+import os
+from collections.abc import Callable
+
+import msgspec
+
+from cellbank import config as _config
+from cellbank.api.session import (
+    need_address,
+    open_store,
+    remote_at,
+    watcher_or_default,
+)
+from cellbank.model.errors import (
+    BadInput,
+)
+from cellbank.model.progress import Watcher
+from cellbank.model.reference import Package, Reference
+from cellbank.packages import export as _export
+from cellbank.packages import install as _install
+from cellbank.packages import resolve
+from cellbank.packages.export import Exported
+from cellbank.packages.install import Installation
+from cellbank.packages.nodes import DataNode, GroupNode, PackageNode
+from cellbank.storage import gc as _gc
+from cellbank.storage.gc import Collected
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """What a removal freed."""
+
+    package: str
+    bytes: int
+    condemned: int
+
+
+def install(
+    ref: str,
+    from_: str | None = None,
+    *,
+    dry_run: bool = False,
+    allow_older: bool = False,
+    confirm: Callable[[str], bool] | None = None,
+    watch: Watcher | None = None,
+) -> Installation:
+    """Bring a package, or a part of it, from a remote into the store: only what is not there.
+
+    Earlier revisions stay and can be loaded by `owner/name@revision`.
+
+    Parameters
+    ----------
+    ref
+        The package; perhaps a tag, version or revision of it; perhaps a path in it.
+    from_
+        A URL, a folder or the name of a remote; default: `CELLBANK_REMOTE`, else where the package
+        came from, else the default remote.
+    dry_run
+        Only say what would be fetched.
+    allow_older
+        Accept a remote that shows an older history than we have seen.
+    confirm
+        Is asked before another revision is replaced; default: go ahead.
+    watch
+        Is told of progress.
+
+    Returns
+    -------
+    Installation
+        The revision and what was fetched.
+
+    Raises
+    ------
+    PackageNotFound, RevisionNotFound, EntryNotFound
+        It is not there; the advice has near names.
+    OtherRemote
+        The name is here from another remote, and `from_` was not given.
+    DiskFull
+        Before the first byte.
+    DigestMismatch
+        The remote gave wrong bytes, twice. Nothing was installed.
+    """
+    reference = Reference.parse(ref)
+    config = _config.read()
+    store = open_store(config)
+    address = need_address(config, store, reference.package, from_)
+    options = _install.Options(
+        explicit=from_ is not None,
+        dry_run=dry_run,
+        allow_older=allow_older,
+        confirm=confirm,
+        watch=watcher_or_default(watch),
+    )
+    with remote_at(config, address) as remote:
+        return _install.install(store, remote, reference, options)
+
+
+def load(ref: str) -> GroupNode | DataNode:
+    """Return the node that a reference names: a package, a group or an entry.
+
+    Parameters
+    ----------
+    ref
+        `owner/name`, perhaps with a tag, version or revision, perhaps with a path.
+
+    Returns
+    -------
+    PackageNode, GroupNode or DataNode
+        Nothing is read but the pages of the manifest that are needed.
+
+    Raises
+    ------
+    NotInstalled
+        The package is not in the store.
+    EntryNotFound
+        It has no such path.
+
+    Examples
+    --------
+    >>> import cellbank
+    >>> cellbank.load("demo/nuclei/images")
+    <GroupNode>
+    nuclei.ome.tif
+    """
+    reference = Reference.parse(ref)
+    view = resolve.view_of(open_store(_config.read()), reference)
+    root = PackageNode(view, "")
+    if not reference.path:
+        return root
+    resolve.check_path(view, reference.path)
+    return root[reference.path]
+
+
+def export(
+    ref: str,
+    folder: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    watch: Watcher | None = None,
+) -> Exported:
+    """Write the tree of a package, or a part of it, as plain files straight into a folder.
+
+    Raises `WouldOverwrite` before anything is written if a file is in the way and `force` is not
+    given.
+    """
+    reference = Reference.parse(ref)
+    view = resolve.view_of(open_store(_config.read()), reference)
+    resolve.check_path(view, reference.path)
+    return _export.export(
+        view, reference.path, os.fspath(folder), force=force, watch=watcher_or_default(watch)
+    )
+
+
+def remove(ref: str) -> Removed:
+    """Remove a package from the store, with all that only it had; remotes are not touched."""
+    package = Package.parse(ref)
+    store = open_store(_config.read())
+    if not store.revisions(package):
+        store.need_installed(package)
+    if store.owner_of(package) is not store:
+        raise BadInput(f"{package} lies in another store of CELLBANK_PATH", "Remove it there.")
+    done = _gc.remove_package(store, package)
+    return Removed(str(package), done.bytes, done.condemned)
+
+
+def gc() -> Collected:
+    """Remove what no installed package and no log names; earlier installed revisions go too."""
+    return _gc.collect(open_store(_config.read()))

@@ -1,0 +1,212 @@
+"""Making packages and sending them: build and push."""
+
+import os
+from concurrent.futures import Executor
+
+import msgspec
+
+from cellbank import config as _config
+from cellbank.api.session import (
+    latest_at,
+    need_address,
+    new_draft,
+    now,
+    open_store,
+    remote_at,
+    watcher_or_default,
+)
+from cellbank.model.errors import (
+    EmptyPackage,
+    InvalidReference,
+)
+from cellbank.model.progress import Watcher
+from cellbank.model.reference import Package, Reference
+from cellbank.packages import build as _build
+from cellbank.packages import resolve, scan
+from cellbank.packages.build import Built
+from cellbank.storage import transfer
+from cellbank.storage.remote import Remote
+from cellbank.storage.store import Store
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """What a push did."""
+
+    package: str
+    revision: str
+    remote: str
+    number: int
+    bytes: int
+    changed: bool
+
+
+def build(
+    package: str,
+    folder: str | os.PathLike[str],
+    *,
+    message: str = "",
+    allow_empty: bool = False,
+    fix_names: bool = False,
+    watch: Watcher | None = None,
+    executor: Executor | None = None,
+) -> Built:
+    """Make a revision of a package from all files below a folder, in the store.
+
+    Files that were packaged before and look unchanged are not read. Nothing is sent anywhere.
+
+    Parameters
+    ----------
+    package
+        `owner/name`.
+    folder
+        The folder; its tree becomes the tree of the package.
+    message
+        What changed, for the log.
+    allow_empty
+        Accept a folder without files.
+    fix_names
+        Map file names that break the rules; the original is kept as the entry's `filename`.
+    watch
+        Is told of progress.
+    executor
+        Reads large files; default: a few threads.
+
+    Returns
+    -------
+    Built
+        The revision, and what had to be read and added.
+
+    Raises
+    ------
+    NotFound
+        There is no such folder.
+    EmptyPackage
+        It has no files.
+    InvalidPaths
+        Names that break the rules, or links that lead out: all of them.
+    DiskFull
+        Before anything is written.
+    """
+    name = Package.parse(package)
+    config = _config.read()
+    sources, mapped = scan.scan(os.fspath(folder), fix_names=fix_names)
+    if not sources and not allow_empty:
+        raise EmptyPackage(os.fspath(folder))
+    return _build.build(
+        open_store(config),
+        name,
+        os.fspath(folder),
+        sources,
+        message=message,
+        author=config.author,
+        time=now(),
+        mapped=mapped,
+        watch=watcher_or_default(watch),
+        executor=executor,
+    )
+
+
+def push(
+    ref: str,
+    to: str | None = None,
+    *,
+    message: str = "",
+    public: bool | None = None,
+    force: bool = False,
+    watch: Watcher | None = None,
+    executor: Executor | None = None,
+) -> Pushed:
+    """Send a package from the store to a remote: only what the remote lacks.
+
+    Parameters
+    ----------
+    ref
+        The package, or one revision of it.
+    to
+        A URL, a folder or the name of a remote; default: `CELLBANK_REMOTE`, else where the package
+        came from, else the default remote.
+    message
+        What changed, for the log; default: the message of the build.
+    public
+        Whether everyone may read the package there; default: as it is.
+    force
+        Push on top of revisions that this store has not seen; they stay in the log.
+    watch
+        Is told of progress.
+    executor
+        Sends large objects; default: four threads.
+
+    Returns
+    -------
+    Pushed
+        The revision and how many bytes it has.
+
+    Raises
+    ------
+    PushConflict
+        The remote has a revision that this store has not seen.
+    NotInstalled
+        The package is not in the store.
+    """
+    reference = Reference.parse(ref)
+    if reference.path:
+        raise InvalidReference(ref, "a whole package is pushed, not a part")
+    package, config = reference.package, _config.read()
+    store = open_store(config)
+    revision = resolve.in_store(store, reference)
+    address = need_address(config, store, package, to)
+    with store.transaction(), remote_at(config, address, create=True) as remote:
+        seen = store.seen(remote.id, package)
+        latest = latest_at(remote, package)
+        size = store.reader(package, revision).header.bytes
+        if latest == revision:
+            newest = remote.newest(package)
+        else:
+            base = latest if force else (seen.state.latest if seen else "")
+            draft = new_draft(
+                "push",
+                config,
+                revision=revision,
+                base=base,
+                message=message or _message_of(store, package, revision),
+            )
+            newest = transfer.push(
+                store,
+                remote,
+                package,
+                draft,
+                public=public,
+                watch=watcher_or_default(watch),
+                executor=executor,
+            )
+        store.note_seen(remote.id, remote.address, package, newest, allow_older=force)
+        _came_from(store, package, revision, remote, newest.digest, newest.record.number)
+        return Pushed(
+            str(package),
+            revision,
+            remote.address,
+            newest.record.number,
+            size,
+            changed=latest != revision,
+        )
+
+
+def _message_of(store: Store, package: Package, revision: str) -> str:
+    for kept in store.records(package):
+        if kept.record.revision == revision:
+            return kept.record.message
+    return ""
+
+
+def _came_from(
+    store: Store, package: Package, revision: str, remote: Remote, record: str, number: int
+) -> None:
+    """Remember the remote that a package was pushed to as the one it comes from."""
+    installed = store.installed(package)
+    if installed is None or installed.revision != revision:
+        return
+    now = msgspec.structs.replace(
+        installed, remote=remote.id, address=remote.address, record=record, number=number
+    )
+    if now != installed:
+        store.set_installed(package, now)

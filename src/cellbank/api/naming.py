@@ -1,0 +1,66 @@
+"""Naming revisions: versions that never move and tags that may."""
+
+from cellbank import config as _config
+from cellbank.api.session import address_of, new_draft, open_store, remote_at
+from cellbank.config import Config
+from cellbank.model.errors import (
+    RemoteNotFound,
+    RevisionNotFound,
+)
+from cellbank.model.names import check_tag, check_version, near
+from cellbank.model.reference import Package, Reference
+from cellbank.packages import resolve
+from cellbank.storage.remote import BucketRemote, Remote
+from cellbank.storage.store import Store
+
+
+def version(ref: str, name: str, revision: str, to: str | None = None) -> str:
+    """Give a revision a version name, once and for ever; return the whole revision."""
+    return _name_revision("version", ref, check_version(name), revision, to)
+
+
+def tag(ref: str, name: str, revision: str | None = None, to: str | None = None) -> str:
+    """Point a tag at a revision, or remove it if the revision is None; return the revision."""
+    return _name_revision("tag", ref, check_tag(name), revision or "", to)
+
+
+def _name_revision(event: str, ref: str, name: str, revision: str, to: str | None) -> str:
+    package = Package.parse(ref)
+    config = _config.read()
+    store = open_store(config)
+    address = address_of(config, store, package, to)
+    if not address:
+        newest = store.newest(package)
+        if newest is None:
+            store.need_installed(package)
+            raise RemoteNotFound("")
+        with store.transaction():
+            own = BucketRemote(store)
+            return _append_name(store, own, config, package, event, name, revision)
+    with remote_at(config, address) as remote:
+        return _append_name(store, remote, config, package, event, name, revision)
+
+
+def _append_name(
+    store: Store,
+    remote: Remote,
+    config: Config,
+    package: Package,
+    event: str,
+    name: str,
+    revision: str,
+) -> str:
+    newest = remote.newest(package)
+    whole = ""
+    if revision:
+        whole = resolve.at_remote(remote, Reference.parse(f"{package}@{revision}"), newest)
+    state = newest.record.state
+    expect = state.tags.get(name, "") if event == "tag" else ""
+    if event == "tag" and not revision and not expect:
+        close = [f"{package}:{other}" for other in near(name, state.tags)]
+        raise RevisionNotFound(str(package), f"tag {name}", close)
+    draft = new_draft(event, config, name=name, revision=whole, expect=expect)
+    kept = remote.append(package, draft)
+    if remote.id != store.id:
+        store.note_seen(remote.id, remote.address, package, kept)
+    return whole

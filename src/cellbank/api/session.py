@@ -1,0 +1,151 @@
+"""What every public function opens first: the configuration, the store, the remote."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+from cellbank import config as _config
+from cellbank.config import Config
+from cellbank.model.errors import (
+    NotFound,
+    NotInstalled,
+    PackageNotFound,
+    RemoteNotFound,
+)
+from cellbank.model.log import Draft
+from cellbank.model.manifest import ManifestReader, decode_header
+from cellbank.model.progress import Watcher, ignore
+from cellbank.model.reference import Package, Reference
+from cellbank.packages import resolve
+from cellbank.packages.nodes import View
+from cellbank.storage.remote import BucketRemote, Remote
+from cellbank.storage.store import Store
+
+default_watcher: list[Callable[[], Watcher]] = [lambda: ignore]
+"""Makes what shows progress where the caller hands in nothing; the face sets it."""
+
+
+def open_store(config: Config) -> Store:
+    return Store.at(config.home, config.store_paths)
+
+
+def open_remote(config: Config, address: str, *, create: bool = False) -> Remote:
+    if address.startswith(("http://", "https://")):
+        from cellbank.storage.http_remote import HttpRemote
+
+        token = _config.token_for(config, address)
+        return HttpRemote(address, token, config.timeout)
+    return BucketRemote.open(address, create=create)
+
+
+@contextmanager
+def remote_at(config: Config, address: str, *, create: bool = False) -> Iterator[Remote]:
+    remote = open_remote(config, address, create=create)
+    try:
+        yield remote
+    finally:
+        remote.close()
+
+
+def address_of(config: Config, store: Store, package: Package | None, named: str | None) -> str:
+    """Return the address of the remote to use, or nothing.
+
+    The order: what the call names, `CELLBANK_REMOTE`, where the package came from, the default.
+    """
+    if named:
+        return config.address_of(named)
+    if config.remote:
+        return config.address_of(config.remote)
+    installed = store.installed(package) if package is not None else None
+    if installed is not None and installed.remote != store.id and installed.address:
+        return installed.address
+    return config.default_address
+
+
+def need_address(config: Config, store: Store, package: Package, named: str | None) -> str:
+    address = address_of(config, store, package, named)
+    if not address:
+        raise RemoteNotFound("")
+    return address
+
+
+def watcher_or_default(watch: Watcher | None) -> Watcher:
+    return default_watcher[0]() if watch is None else watch
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def new_draft(
+    event: str,
+    config: Config,
+    revision: str = "",
+    base: str = "",
+    message: str = "",
+    name: str = "",
+    expect: str = "",
+) -> Draft:
+    return Draft(
+        event=event,
+        nonce=secrets.token_hex(16),
+        author=config.author,
+        time=now(),
+        revision=revision,
+        base=base,
+        message=message,
+        name=name,
+        expect=expect,
+    )
+
+
+def latest_at(remote: Remote, package: Package) -> str:
+    try:
+        return remote.newest(package).record.state.latest
+    except PackageNotFound:
+        return ""
+
+
+def fits(package: Package, pattern: str) -> bool:
+    names = [str(package)] if "/" in pattern else [str(package), package.owner, package.name]
+    return any(fnmatchcase(name, pattern) for name in names)
+
+
+class AtRemote:
+    """One revision of a package at a remote, its pages fetched at once."""
+
+    def __init__(self, remote: Remote, reference: Reference) -> None:
+        package = reference.package
+        self.package = package
+        self.newest = remote.newest(package)
+        self.revision = resolve.at_remote(remote, reference, self.newest)
+        self.where = remote.address
+        header = decode_header(remote.read_small(package, [self.revision])[self.revision])
+        pages = remote.read_small(package, [page.digest for page in header.pages])
+        self.reader = ManifestReader(header, pages.__getitem__)
+
+
+@contextmanager
+def looking(ref: str, from_: str | None = None) -> Iterator[tuple[Reference, View | AtRemote]]:
+    """Give what a reference names: from the store, or, if it is not there, from the remote."""
+    reference = Reference.parse(ref)
+    config = _config.read()
+    store = open_store(config)
+    if from_ is None:
+        try:
+            yield reference, resolve.view_of(store, reference)
+            return
+        except NotInstalled:
+            address = address_of(config, store, reference.package, None)
+            if not address:
+                raise
+        except NotFound:
+            address = address_of(config, store, reference.package, None)
+            if not (reference.qualifier and address):
+                raise
+    else:
+        address = config.address_of(from_)
+    with remote_at(config, address) as remote:
+        yield reference, AtRemote(remote, reference)
