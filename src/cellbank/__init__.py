@@ -40,7 +40,7 @@ _MODULES = ("api", "data", "model", "server")
 __all__ = ["CellbankError", "__version__", *_FUNCTIONS]  # noqa: PLE0604
 
 if TYPE_CHECKING:
-    from cellbank.api import (
+    from cellbank.api import (  # noqa: F401  re-exported by __getattr__
         build,
         cite,
         diff,

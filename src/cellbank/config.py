@@ -1,4 +1,4 @@
-"""Where things are and who we are: folders, remotes and tokens, read once and passed down as values."""
+"""Where things are and who we are: folders, remotes, tokens; read once, passed down as values."""
 
 import getpass
 import os
@@ -116,7 +116,7 @@ def _settings(path: str) -> Settings:
 def _tokens(path: str, environment: Mapping[str, str]) -> dict[str, str]:
     tokens: dict[str, str] = {}
     try:
-        look = os.stat(path)
+        look = Path(path).stat()
         data = Path(path).read_bytes()
     except FileNotFoundError:
         pass
@@ -133,7 +133,7 @@ def _tokens(path: str, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def token_for(config: Config, address: str) -> str:
-    """Return the token for a registry: the one signed in with, else `CELLBANK_TOKEN`, else nothing."""
+    """Return the token for a registry: as signed in, else `CELLBANK_TOKEN`, else nothing."""
     return config.tokens.get(address) or config.tokens.get("", "")
 
 

@@ -1,4 +1,4 @@
-"""Packages as modules: `from cellbank.data.OWNER import NAME` gives the node of an installed package."""
+"""Packages as modules: `from cellbank.data.OWNER import NAME` gives an installed package."""
 
 import sys
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def _load(owner: str, name: str) -> object:
 
 
 class OwnerModule(ModuleType):
-    """The packages of one owner as attributes; read anew each time, so an install is seen at once."""
+    """The packages of one owner as attributes, read anew each time: an install is seen at once."""
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("_"):
@@ -86,8 +86,8 @@ class Finder(MetaPathFinder):
     def find_spec(
         self,
         fullname: str,
-        path: Sequence[str] | None = None,  # noqa: ARG002
-        target: ModuleType | None = None,  # noqa: ARG002
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         """Return how to load an owner or a package; None for any other name."""
         parts = fullname.split(".")

@@ -1,4 +1,4 @@
-"""What the Python functions show by themselves: in a notebook or at a terminal, a few plain lines."""
+"""What the Python functions show in a notebook or at a terminal: a few plain lines."""
 
 import sys
 import time

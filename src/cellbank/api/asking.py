@@ -66,7 +66,7 @@ def inspect(ref: str, from_: str | None = None) -> Inspection:
 
     It tells of the store, and asks the remote only when the package is not here.
     """
-    with looking(ref, from_) as (reference, found):
+    with looking(ref, from_) as (_, found):
         if isinstance(found, AtRemote):
             state = found.newest.record.state
             return facts.inspect(
@@ -139,7 +139,7 @@ def du(pattern: str = "*") -> list[Share]:
 
 def cite(ref: str, from_: str | None = None) -> Citation:
     """Return how to cite a revision: as text, BibTeX and CFF."""
-    with looking(ref, from_) as (reference, found):
+    with looking(ref, from_) as (_, found):
         if isinstance(found, AtRemote):
             state, where = found.newest.record.state, found.where
         else:

@@ -92,18 +92,16 @@ def build(
     sources, mapped = scan.scan(os.fspath(folder), fix_names=fix_names)
     if not sources and not allow_empty:
         raise EmptyPackage(os.fspath(folder))
-    return _build.build(
+    built = _build.build(
         open_store(config),
         name,
         os.fspath(folder),
         sources,
-        message=message,
-        author=config.author,
-        time=now(),
-        mapped=mapped,
+        stamp=_build.Stamp(config.author, now(), message),
         watch=watcher_or_default(watch),
         executor=executor,
     )
+    return msgspec.structs.replace(built, mapped=mapped)
 
 
 def push(

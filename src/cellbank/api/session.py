@@ -28,10 +28,12 @@ default_watcher: list[Callable[[], Watcher]] = [lambda: ignore]
 
 
 def open_store(config: Config) -> Store:
+    """Return the store of this user."""
     return Store.at(config.home, config.store_paths)
 
 
 def open_remote(config: Config, address: str, *, create: bool = False) -> Remote:
+    """Return the remote at an address."""
     if address.startswith(("http://", "https://")):
         from cellbank.storage.http_remote import HttpRemote
 
@@ -42,6 +44,7 @@ def open_remote(config: Config, address: str, *, create: bool = False) -> Remote
 
 @contextmanager
 def remote_at(config: Config, address: str, *, create: bool = False) -> Iterator[Remote]:
+    """Give the remote at an address, and let go of it."""
     remote = open_remote(config, address, create=create)
     try:
         yield remote
@@ -65,6 +68,7 @@ def address_of(config: Config, store: Store, package: Package | None, named: str
 
 
 def need_address(config: Config, store: Store, package: Package, named: str | None) -> str:
+    """Return the address of the remote to use, else raise `RemoteNotFound`."""
     address = address_of(config, store, package, named)
     if not address:
         raise RemoteNotFound("")
@@ -72,10 +76,12 @@ def need_address(config: Config, store: Store, package: Package, named: str | No
 
 
 def watcher_or_default(watch: Watcher | None) -> Watcher:
+    """Return what shall be told of progress."""
     return default_watcher[0]() if watch is None else watch
 
 
 def now() -> str:
+    """Return the time as records have it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -88,6 +94,7 @@ def new_draft(
     name: str = "",
     expect: str = "",
 ) -> Draft:
+    """Return an event of this user, now."""
     return Draft(
         event=event,
         nonce=secrets.token_hex(16),
@@ -102,6 +109,7 @@ def new_draft(
 
 
 def latest_at(remote: Remote, package: Package) -> str:
+    """Return the latest revision of a package at a remote, or nothing."""
     try:
         return remote.newest(package).record.state.latest
     except PackageNotFound:
@@ -109,6 +117,7 @@ def latest_at(remote: Remote, package: Package) -> str:
 
 
 def fits(package: Package, pattern: str) -> bool:
+    """Whether a pattern fits a package."""
     names = [str(package)] if "/" in pattern else [str(package), package.owner, package.name]
     return any(fnmatchcase(name, pattern) for name in names)
 
@@ -133,19 +142,21 @@ def looking(ref: str, from_: str | None = None) -> Iterator[tuple[Reference, Vie
     reference = Reference.parse(ref)
     config = _config.read()
     store = open_store(config)
-    if from_ is None:
-        try:
-            yield reference, resolve.view_of(store, reference)
-            return
-        except NotInstalled:
-            address = address_of(config, store, reference.package, None)
-            if not address:
-                raise
-        except NotFound:
-            address = address_of(config, store, reference.package, None)
-            if not (reference.qualifier and address):
-                raise
-    else:
-        address = config.address_of(from_)
+    found = None if from_ else _in_store(config, store, reference)
+    if found is not None:
+        yield reference, found
+        return
+    address = address_of(config, store, reference.package, from_)
     with remote_at(config, address) as remote:
         yield reference, AtRemote(remote, reference)
+
+
+def _in_store(config: Config, store: Store, reference: Reference) -> View | None:
+    """Return what a reference names in the store, or None where a remote can be asked for it."""
+    try:
+        return resolve.view_of(store, reference)
+    except NotFound as error:
+        remote = address_of(config, store, reference.package, None)
+        if remote and (reference.qualifier or isinstance(error, NotInstalled)):
+            return None
+        raise

@@ -1,1 +1,1 @@
-"""What a package is: names, digests, manifests, the log and the errors; nothing here touches a disk."""
+"""What a package is: names, digests, manifests, the log, the errors; nothing touches a disk."""

@@ -36,7 +36,7 @@ class PieceHasher:
         self._whole.update(data)
         view = memoryview(data)
         self.size += len(view)
-        while len(view):
+        while view:
             part = view[: self._room]
             self._piece.update(part)
             self._room -= len(part)

@@ -1,4 +1,4 @@
-"""Every error that cellbank raises on purpose: one tree, plain facts, an exit code and an HTTP status each.
+"""Every error that cellbank raises on purpose: one tree, an exit code and an HTTP status each.
 
 ::
 
@@ -14,8 +14,8 @@
     ├── Conflict (8)         PushConflict NameConflict WouldOverwrite OtherRemote
     └── Interrupted (130)
 
-``error.message`` says what failed, ``error.advice`` what to do, ``str(error)`` both. ``args`` are the facts the class was
-made from, so an error can be pickled, sent over the wire and made again.
+``error.message`` says what failed, ``error.advice`` what to do, ``str(error)`` both. ``args`` are
+the facts the class was made from, so an error can be pickled, sent over the wire and made again.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The log of a package: one record an event, each naming the one before, the newest being the state."""
+"""The log of a package: one record an event, each naming the one before it."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -202,7 +202,7 @@ def next_record(package: str, newest: Kept | None, draft: Draft, history: str = 
     )
 
 
-def state_after(package: str, state: State, draft: Draft) -> State:
+def state_after(package: str, state: State, draft: Draft) -> State:  # noqa: PLR0911  a table
     """Return the state that `draft` leaves behind `state`; raises as `next_record` does."""
     if draft.event not in EVENTS:
         raise RuleBroken(f"{draft.event!r} is not an event of the log")

@@ -1,7 +1,8 @@
-"""Manifests: the complete list of a package's entries, cut into pages by content, and its header."""
+"""Manifests: the complete list of a package's entries, cut into pages by content; its header."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final
 from zlib import crc32
 
@@ -182,7 +183,7 @@ class Manifest(msgspec.Struct, frozen=True):
         ordered = sorted(entries, key=_path_of)
         if len(ordered) > MAX_ENTRIES:
             raise NotCanonical("the manifest", f"more than {MAX_ENTRIES} entries")
-        for before, after in zip(ordered, ordered[1:], strict=False):
+        for before, after in pairwise(ordered):
             if before.path == after.path:
                 raise NotCanonical("the manifest", f"two entries at {before.path}")
         infos, pages = [], {}
@@ -223,7 +224,7 @@ def decode_header(data: bytes) -> Header:
     if encode_header(header) != data:
         raise NotCanonical("a header", "spelled differently")
     firsts = [page.first for page in header.pages]
-    if any(a >= b for a, b in zip(firsts, firsts[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(firsts)):
         raise NotCanonical("a header", "pages out of order")
     for page in header.pages:
         if not (is_digest(page.digest) and 1 <= page.count <= MAX_PAGE_ENTRIES and page.bytes > 0):

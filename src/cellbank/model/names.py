@@ -1,4 +1,4 @@
-"""Names and paths: what may be called what, on every system and in every language that reads them."""
+"""Names and paths: what may be called what, on every system and in every language."""
 
 import re
 import unicodedata
@@ -15,13 +15,73 @@ _DEVICES: Final = frozenset(
 )
 # The keywords and soft keywords of Python 3.13: a fixed list, because names outlive Pythons.
 _KEYWORDS: Final = frozenset(
-    "False None True and as assert async await break class continue def del elif else except "
-    "finally for from global if import in is lambda nonlocal not or pass raise return try while "
-    "with yield _ case match type".split()
+    [
+        "False",
+        "None",
+        "True",
+        "and",
+        "as",
+        "assert",
+        "async",
+        "await",
+        "break",
+        "class",
+        "continue",
+        "def",
+        "del",
+        "elif",
+        "else",
+        "except",
+        "finally",
+        "for",
+        "from",
+        "global",
+        "if",
+        "import",
+        "in",
+        "is",
+        "lambda",
+        "nonlocal",
+        "not",
+        "or",
+        "pass",
+        "raise",
+        "return",
+        "try",
+        "while",
+        "with",
+        "yield",
+        "_",
+        "case",
+        "match",
+        "type",
+    ]
 )
 _RESERVED: Final = frozenset(
-    "admin api account assets data docs health healthz help login logout metrics new openapi org "
-    "search settings static system user users www".split()
+    [
+        "admin",
+        "api",
+        "account",
+        "assets",
+        "data",
+        "docs",
+        "health",
+        "healthz",
+        "help",
+        "login",
+        "logout",
+        "metrics",
+        "new",
+        "openapi",
+        "org",
+        "search",
+        "settings",
+        "static",
+        "system",
+        "user",
+        "users",
+        "www",
+    ]
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -214,43 +274,50 @@ def fixed_names(paths: Iterable[str]) -> dict[str, str]:
     """
     names = list(paths)
     bad = path_problems(names)
-    mapped: dict[str, str] = {}  # original place → fixed place; groups end in "/"
-    taken: dict[str, str] = {}  # folded fixed place → original place
-    for name in sorted(names, key=lambda name: name in bad):
-        _map_place(name, mapped, taken)
-    return {name: mapped[name] for name in names if mapped[name] != name}
+    groups: dict[str, str] = {"": ""}
+    taken: dict[str, tuple[str, bool]] = {}  # folded fixed place → what was mapped to it
+    # Good names first: they stay as they are.
+    fixed = {
+        name: _fixed_path(name, groups, taken)
+        for name in sorted(dict.fromkeys(names), key=lambda name: name in bad)
+    }
+    return {name: fixed[name] for name in names if fixed[name] != name}
 
 
-def _map_place(name: str, mapped: dict[str, str], taken: dict[str, str]) -> None:
+def _fixed_path(name: str, groups: dict[str, str], taken: dict[str, tuple[str, bool]]) -> str:
     """Map a path and the groups above it; where it is too long or too deep, its last parts meet."""
     parts = name.split("/")
     for depth in range(len(parts) - 1, -1, -1):
-        inside, original = "", ""
+        original = ""
         for part in parts[:depth]:
+            inside = groups[original]
             original = f"{original}{part}/"
-            if original not in mapped:
-                mapped[original] = f"{_free_place(inside, part, original, taken)}/"
-            inside = mapped[original]
-        mapped[name] = _free_place(inside, "_".join(parts[depth:]), name, taken)
-        if not path_problem(mapped[name]):
-            return
+            if original not in groups:
+                groups[original] = f"{_free_place(inside, part, (original, True), taken)}/"
+        place = _free_place(groups[original], "_".join(parts[depth:]), (name, False), taken)
+        if not path_problem(place):
+            break
+    return place
 
 
-def _free_place(inside: str, part: str, original: str, taken: dict[str, str]) -> str:
+def _free_place(
+    inside: str, part: str, original: tuple[str, bool], taken: dict[str, tuple[str, bool]]
+) -> str:
     keep = not (path_problem(part) or unicode_problem(part))
     wish = part if keep else _fixed_part(part)
+    stem, dot, rest = _shortened(wish, MAX_PART_BYTES - 12).partition(".")
+    if not stem:
+        stem, dot, rest = f"{dot}{rest}", "", ""
     trial, number = wish, 1
-    while (
-        taken.setdefault("/".join(map(fold, f"{inside}{trial}".split("/"))), original) != original
-    ):
+    folded = "/".join(map(fold, inside.split("/")))
+    while taken.setdefault(f"{folded}{fold(trial)}", original) != original:
         number += 1
-        stem, dot, rest = _shortened(wish, MAX_PART_BYTES - 12).partition(".")
-        trial = f"{stem}_{number}{dot}{rest}" if stem else f"{wish}_{number}"
+        trial = f"{stem}_{number}{dot}{rest}"
     return f"{inside}{trial}"
 
 
 def _fixed_part(part: str) -> str:
-    text = unicodedata.normalize("NFC", re.sub("[\ud800-\udfff]+", "_", part))
+    text = unicodedata.normalize("NFC", re.sub(r"[\ud800-\udfff]+", "_", part))
     text = _BIDI.sub("_", _FORBIDDEN.sub("_", text))
     text = re.sub(r"^ +", "_", text)
     text = re.sub(r"[. ]+$", "_", text) or "_"

@@ -89,7 +89,7 @@ class Reference(msgspec.Struct, frozen=True):
 
     @property
     def qualifier(self) -> str:
-        """The state that is named, as it is written: `:tag`, `==version`, `@revision` or nothing."""
+        """The state that is named, as written: `:tag`, `==version`, `@revision` or nothing."""
         if self.tag:
             return f":{self.tag}"
         if self.version:

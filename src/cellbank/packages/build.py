@@ -36,7 +36,15 @@ class Built(msgspec.Struct, frozen=True):
     added_bytes: int
     read_files: int
     changed: bool
-    mapped: dict[str, str]
+    mapped: dict[str, str] = {}
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What the log says of a revision beside what it is: who, when, and why."""
+
+    author: str = ""
+    time: str = ""
+    message: str = ""
 
 
 class Builder:
@@ -210,7 +218,7 @@ def _read_unchanged(source: Source) -> bytes:
 
 
 def _copy(source: Source, part: Part, counter: Counter) -> tuple[str, bytes, Look]:
-    """Fill `part` from a file; return its digest, its list of pieces, and how the file looks now."""
+    """Fill `part` from a file; return digest, list of pieces, and how the file looks now."""
     descriptor = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         hasher = PieceHasher() if source.look.size > PIECES_ABOVE else blake3()
@@ -238,11 +246,8 @@ def build(
     folder: str,
     sources: Iterable[Source],
     *,
+    stamp: Stamp,
     kind: str = "files",
-    message: str = "",
-    author: str = "",
-    time: str = "",
-    mapped: dict[str, str] | None = None,
     watch: Watcher = ignore,
     executor: Executor | None = None,
 ) -> Built:
@@ -261,7 +266,7 @@ def build(
         made = builder.manifest(entries, kind, batch)
         batch.commit()
         store.packs(package).refresh()
-        changed = _record(store, package, made.revision, message, author, time)
+        changed = _record(store, package, made.revision, stamp)
         builder.finish()
         installed = store.installed(package)
         compact(store, package, installed.earlier if installed else ())
@@ -273,13 +278,10 @@ def build(
         builder.added_bytes,
         builder.read_files,
         changed,
-        mapped or {},
     )
 
 
-def _record(
-    store: Store, package: Package, revision: str, message: str, author: str, time: str
-) -> bool:
+def _record(store: Store, package: Package, revision: str, stamp: Stamp) -> bool:
     """Append the revision to the log, unless it is the latest; then say that it is installed."""
     newest = store.newest(package)
     latest = newest.record.state.latest if newest else ""
@@ -289,9 +291,9 @@ def _record(
             nonce=secrets.token_hex(16),
             revision=revision,
             base=latest,
-            author=author,
-            time=time,
-            message=message,
+            author=stamp.author,
+            time=stamp.time,
+            message=stamp.message,
         )
         newest = store.append(package, draft)
     before = store.installed(package)

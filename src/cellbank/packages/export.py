@@ -67,7 +67,7 @@ def export(
     *,
     force: bool = False,
     watch: Watcher = ignore,
-    executor: Executor | None = None,  # noqa: ARG001
+    executor: Executor | None = None,
 ) -> Exported:
     """Write the entries below a path into a folder.
 

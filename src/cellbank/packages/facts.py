@@ -1,4 +1,4 @@
-"""What can be told of a package: its facts, its tree as text, its share of the disk, its citation."""
+"""What can be told of a package: its facts, its tree, its share of the disk, its citation."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

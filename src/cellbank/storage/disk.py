@@ -1,4 +1,4 @@
-"""The one module that changes a disk: every write, sync, rename, link and removal goes through here.
+"""The one module that changes a disk: every write, sync, rename, link and removal is here.
 
 A test sets `fault` to make the Nth of these fail, or to kill the process there.
 """
@@ -10,7 +10,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -56,7 +56,7 @@ def write(descriptor: int, data: bytes | bytearray | memoryview, path: str) -> N
     """Write all of `data`; a short write is carried on."""
     _step("write", path)
     view = memoryview(data)
-    while len(view):
+    while view:
         view = view[os.write(descriptor, view) :]
 
 
@@ -209,7 +209,7 @@ def create_whole(path: str, data: bytes, staging: str, mode: int = 0o666) -> boo
 
 
 def replace_whole(path: str, data: bytes, staging: str, mode: int = 0o666) -> None:
-    """Put a file with this content in place of what is there; the old one or the new one is seen."""
+    """Put a file with this content in place of what is there: the old or the new one is seen."""
     folder, name = os.path.split(path)
     touched = make_folders(folder)
     temporary = _temporary(staging, name, data, mode, durable=True)
@@ -222,11 +222,11 @@ def replace_whole(path: str, data: bytes, staging: str, mode: int = 0o666) -> No
         sync_path(place)
 
 
-def write_cache(path: str, data: bytes) -> None:
+def write_cache(path: str, data: bytes, mode: int = 0o600) -> None:
     """Put a cache file in place; complete when seen, but not made durable."""
     folder, name = os.path.split(path)
     make_folders(folder)
-    temporary = _temporary(folder, f".{name}", data, 0o600, durable=False)
+    temporary = _temporary(folder, f".{name}", data, mode, durable=False)
     try:
         rename(temporary, path)
     except BaseException:
@@ -389,10 +389,8 @@ class Tree:
         descriptor = os.dup(self._descriptor)
         for part in folder.split("/") if folder else ():
             _step("mkdir", f"{self.root}/{folder}")
-            try:
+            with suppress(FileExistsError):
                 os.mkdir(part, dir_fd=descriptor)
-            except FileExistsError:
-                pass
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
             inner = os.open(part, flags, dir_fd=descriptor)
             os.close(descriptor)

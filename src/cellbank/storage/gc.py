@@ -219,7 +219,7 @@ def _sweep(
 
 
 def rewrite_packs(store: Store, package: Package, keep: set[str]) -> tuple[int, int]:
-    """Write the packs of a package anew without what nothing reaches; return (objects, bytes) gone."""
+    """Write packs anew without what nothing reaches; return (objects, bytes) gone."""
     packs = store.packs(package)
     packs.refresh()
     removed, before, after = 0, 0, 0

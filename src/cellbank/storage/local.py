@@ -1,4 +1,4 @@
-"""Keys and bytes in a folder of this machine, written so that a power cut loses nothing that was said."""
+"""Keys and bytes in a folder of this machine; a power cut loses nothing that was said."""
 
 import os
 import threading

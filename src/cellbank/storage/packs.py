@@ -267,7 +267,7 @@ def read_pack(pack: bytes, where: str) -> Iterator[tuple[str, bytes]]:
 def _places_by_block(index: PackIndex, where: str) -> dict[int, list[tuple[int, int, str]]]:
     places: dict[int, list[tuple[int, int, str]]] = {}
     before = b""
-    for digest, block, offset, length in _OBJECT.iter_unpack(index._index):  # noqa: SLF001
+    for digest, block, offset, length in _OBJECT.iter_unpack(index._index):
         if digest <= before:
             raise BadPack(where, "its index is out of order")
         before = digest

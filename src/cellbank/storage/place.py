@@ -1,4 +1,4 @@
-"""A place: the one layout of objects, packs and logs, in a folder, in a bucket, or behind a registry."""
+"""A place: the one layout of objects, packs and logs, in a folder, a bucket or a registry."""
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Remotes: where packages are pushed to and installed from; one contract, and the folder or bucket."""
+"""Remotes: where packages are pushed to and installed from; the contract, and the folder."""
 
 import os
 from abc import ABC, abstractmethod
@@ -23,8 +23,8 @@ from cellbank.storage import disk
 from cellbank.storage.cloud import SCHEMES, CloudBucket
 from cellbank.storage.compact import compact
 from cellbank.storage.local import Bucket, Data, LocalBucket, checked, read_chunks
-from cellbank.storage.place import Place, check_writable, object_key, package_key
 from cellbank.storage.packs import read_pack
+from cellbank.storage.place import Place, check_writable, object_key, package_key
 
 Sink = Callable[[Data], None]
 PROBE_KEY: Final = "staging/probe"
@@ -121,9 +121,8 @@ class Remote(ABC):
         found: dict[str, bytes] = {}
 
         def take(pack: bytes) -> None:
-            for digest, data in read_pack(pack, f"a pack from {self.address}"):
-                if digest in wanted:
-                    found[digest] = data
+            objects = read_pack(pack, f"a pack from {self.address}")
+            found.update((digest, data) for digest, data in objects if digest in wanted)
 
         if wanted:
             self.fetch_packs(package, sorted(wanted), take)
@@ -134,7 +133,7 @@ class Remote(ABC):
             )
         return found
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  most remotes have none
         """Let go of connections."""
 
 

@@ -257,8 +257,7 @@ class Store(Place):
             data = self.read_small(package, entry.digest)
         except Damaged:
             return None
-        disk.write_cache(path, data)
-        os.chmod(path, 0o444)
+        disk.write_cache(path, data, 0o444)
         return self._check_once(path, entry.digest)
 
     def _check_once(self, path: str, digest: str) -> str:

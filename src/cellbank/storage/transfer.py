@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Final
@@ -366,8 +366,7 @@ def push(
     try:
         for pack in _packs(store, package, _in_order(reader, revision, upload.pages())):
             upload.send_pack(pack)
-        missing = upload.missing()
-        _send(store, package, reader, upload, missing.small, missing.large, watch, executor)
+        _send(store, package, reader, upload, Way(watch, executor))
         return upload.append(draft, public=public)
     finally:
         upload.close()
@@ -389,20 +388,20 @@ def _packs(store: Store, package: Package, digests: list[str]) -> Iterator[bytes
     yield from write_packs((digest, store.read_small(package, digest)) for digest in digests)
 
 
-def _send(
-    store: Store,
-    package: Package,
-    reader: ManifestReader,
-    upload: Upload,
-    small: set[str],
-    large: Mapping[str, int],
-    watch: Watcher,
-    executor: Executor | None,
-) -> None:
+class Way(msgspec.Struct, frozen=True):
+    """Who watches a transfer, and what runs its jobs."""
+
+    watch: Watcher = ignore
+    executor: Executor | None = None
+
+
+def _send(store: Store, package: Package, reader: ManifestReader, upload: Upload, way: Way) -> None:
+    missing = upload.missing()
+    small, large = missing.small, missing.large
     if not small and not large:
         return
     plan = plan_fetch(reader, lambda smalls, larges: ({*smalls, *larges} - small) - large.keys())
-    counter = Counter("upload", plan.bytes, watch)
+    counter = Counter("upload", plan.bytes, way.watch)
     paths = {}
     for digest, size in plan.large.items():
         path = store.object_path(digest, size)
@@ -417,4 +416,4 @@ def _send(
     def job(digest: str) -> Callable[[], None]:
         return lambda: upload.send_object(digest, plan.large[digest], paths[digest], counter.add)
 
-    run_all([job(digest) for digest in plan.large], counter, executor)
+    run_all([job(digest) for digest in plan.large], counter, way.executor)
