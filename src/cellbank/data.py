@@ -110,14 +110,11 @@ if not any(isinstance(finder, Finder) for finder in sys.meta_path):
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name.startswith("_"):
-        raise AttributeError(name)
+    if name.startswith("_") or name not in __dir__():
+        raise AttributeError(f"no package of an owner {name!r} is installed")
     import importlib
 
-    try:
-        return importlib.import_module(f"cellbank.data.{name}")
-    except ModuleNotFoundError:
-        raise AttributeError(f"{name!r} cannot be an owner of packages") from None
+    return importlib.import_module(f"cellbank.data.{name}")
 
 
 def __dir__() -> list[str]:

@@ -209,9 +209,8 @@ class DataNode:
     Examples
     --------
     >>> node = getfixture("nuclei").README_md
-    >>> open(node()).read()
-    '# Nuclei'
-
+    >>> node.bytes()
+    b'# Nuclei\\n'
     >>> node.size, node.filename
     (9, 'README.md')
     """

@@ -1,0 +1,48 @@
+"""For every test and example: a store of its own, and nothing of the user's configuration."""
+
+import doctest
+import os
+from pathlib import Path
+
+import pytest
+
+import cellbank
+
+SHARED_DATA = Path(__file__).resolve().parent.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test an empty CELLBANK_HOME and no other setting."""
+    for name in list(os.environ):
+        if name.startswith("CELLBANK_"):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("CELLBANK_HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def nuclei(tmp_path: Path) -> object:
+    """Return a tiny package, built in the test's own store: `demo/nuclei`."""
+    folder = tmp_path / "nuclei"
+    (folder / "images").mkdir(parents=True)
+    (folder / "images" / "nuclei.ome.tif").write_bytes(b"II*\0" + bytes(200_000))
+    (folder / "README.md").write_text("# Nuclei\n")
+    cellbank.build("demo/nuclei", folder)
+    return cellbank.load("demo/nuclei")
+
+
+@pytest.fixture(autouse=True)
+def _examples(request: pytest.FixtureRequest, own_home: Path) -> None:
+    """Let the examples in docstrings use the tiny package."""
+    if isinstance(getattr(request.node, "dtest", None), doctest.DocTest):
+        request.getfixturevalue("nuclei")
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Return the folder of real images and tables; the test skips, and says so, without it."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real images of ../shared/data are not here")
+    return SHARED_DATA
