@@ -1,0 +1,94 @@
+"""Measures cellbank against `cp -r` and against its aims, and prints tables.
+
+`make bench`, or `python bench/run.py --help`. Whole processes of the real command, in an order in
+which nothing is warm that would not be so for a user, each after the disk came to rest; medians.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from steps import Files, manifest_steps, start_steps
+from tables import files_table, manifest_table, start_table
+
+NEEDED_BYTES = 12 << 30
+START_ROUNDS = 9
+
+
+def main() -> None:
+    """Read the options, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=3, help="rounds to take the median of")
+    parser.add_argument("--folder", type=Path, help="a folder on the disk to measure on")
+    parser.add_argument("--only", default="W1,W2,manifest,start", help="what to measure")
+    parser.add_argument("--no-http", action="store_true", help="leave the registry out")
+    parser.add_argument("--quick", action="store_true", help="a small share: does it still run?")
+    parser.add_argument("--markdown", action="store_true", help="print nothing but the tables")
+    parser.add_argument("--command", default=str(Path(sys.executable).with_name("cellbank")))
+    given = parser.parse_args()
+    for name in ("CELLBANK_HOME", "CELLBANK_PATH", "CELLBANK_REMOTE", "CELLBANK_TOKEN"):
+        os.environ.pop(name, None)
+    os.environ["CELLBANK_TOKEN"] = ""
+    place = given.folder or _roomy_folder(quick=given.quick)
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="cellbank-bench.", dir=place) as folder:
+        for title, lines in _tables(given, Path(folder)):
+            print(f"### {title}\n" if given.markdown else title, *lines, "", sep="\n", flush=True)
+
+
+def _tables(given: argparse.Namespace, folder: Path) -> Iterator[tuple[str, list[str]]]:
+    kind = _file_system(folder)
+    wanted = given.only.split(",")
+
+    def say(text: str) -> None:
+        if not given.markdown:
+            print(text, file=sys.stderr, flush=True)
+
+    for name in ("W1", "W2"):
+        if name in wanted:
+            say(f"{name}: making the files")
+            files = Files(name, folder / name, given.command, quick=given.quick)
+            if not given.no_http:
+                say(f"{name}: counting requests")
+                files.count_requests()
+            for number in range(given.runs):
+                say(f"{name}: round {number + 1} of {given.runs}")
+                files.round(http=not given.no_http)
+            shutil.rmtree(folder / name)
+            yield f"{name} on {kind}, median of {given.runs}", files_table(files, kind)
+    if "manifest" in wanted:
+        count = 10_000 if given.quick else 1_000_000
+        say(f"A manifest of {count:,} entries")
+        seconds, samples = manifest_steps(folder, count, given.runs)
+        title = f"A manifest of {count:,} entries on {kind}, median of {given.runs}"
+        yield title, manifest_table(seconds, samples)
+    if "start" in wanted:
+        say("Starting")
+        rounds = 1 if given.quick else max(START_ROUNDS, given.runs)
+        yield f"Start, median of {rounds}", start_table(start_steps(given.command, rounds))
+
+
+def _roomy_folder(*, quick: bool) -> Path:
+    """Return a folder in memory if it has room, so that no disk is measured; else the usual one."""
+    memory = Path("/dev/shm")  # noqa: S108
+    if memory.is_dir() and (quick or shutil.disk_usage(memory).free > NEEDED_BYTES):
+        return memory
+    return Path(tempfile.gettempdir())
+
+
+def _file_system(folder: Path) -> str:
+    """Return the type of the file system: the innermost mount that the folder is in."""
+    best = ("", "this disk")
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, point, kind, *_ = line.split()
+        if f"{folder.resolve()}/".startswith(f"{point.rstrip('/')}/") and len(point) > len(best[0]):
+            best = (point, kind)
+    return best[1]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""What was measured, beside what was aimed at, as tables that can be read as they are."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median as middle
+
+from measure import Sample, median
+from steps import Files
+
+MB = 1e6
+
+# How many times `cp -r` a step may take, at most; W2 on a disk: creating a file costs most there.
+RATIOS = {"build": 1.0, "push, folder": 1.3, "install, folder": 1.5}
+W2_BUILD_IN_MEMORY, W2_BUILD_ON_DISK = 1.5, 0.33
+SECONDS = {
+    "W1": {"push, HTTP": 3.5, "install, HTTP": 3.0, "verify": 0.8, "1 %": 0.25, "same": 0.15},
+    "W2": {"push, HTTP": 1.0, "install, HTTP": 1.0, "verify": 0.5, "1 %": 0.4, "same": 0.35},
+}
+MEMORY = {"W1": 100 * MB, "W2": 150 * MB}
+STEPS = (
+    "cp -r",
+    *("build", "push, folder", "install, folder", "push, HTTP", "install, HTTP"),
+    *("1 %: build", "1 %: push, folder", "1 %: install, folder"),
+    *("1 %: push, HTTP", "1 %: install, HTTP"),
+    *("same: build", "same: push, folder", "same: install, folder"),
+    *("same: push, HTTP", "same: install, HTTP"),
+    "verify",
+)
+MANIFEST_AIMS = {
+    "write": ("write", 2.0),
+    "read": ("read it all", 0.8),
+    "list": ("list one group", 0.05),
+    "compare-scattered": ("compare, 1,000 scattered changes", 0.5),
+    "compare-neighbours": ("compare, 1,000 neighbouring changes", 0.05),
+}
+LIST_MEMORY = 60 * MB
+START_AIMS = {"import cellbank": 0.060, "cellbank --version": 0.150}
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a Markdown table whose columns are aligned; the first row is its head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "| "
+        + " | ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        + " |"
+        for row in rows
+    ]
+    rule = "|".join("-" * (w + 1) + ("-" if not n else ":") for n, w in enumerate(widths))
+    return [lines[0], f"|{rule}|", *lines[1:]]
+
+
+def _met(value: float, aim: float) -> str:
+    return "yes" if value <= aim else "**no**"
+
+
+def _aim(files: Files, step: str, file_system: str) -> tuple[str, float] | None:
+    """Return how the aim of a step is written, and its seconds."""
+    ratio = RATIOS.get(step)
+    if step == "build" and files.name == "W2":
+        ratio = W2_BUILD_IN_MEMORY if file_system == "tmpfs" else W2_BUILD_ON_DISK
+    if ratio is not None:
+        return f"{ratio:.2g} × cp", ratio * median(files.samples["cp -r"]).wall
+    kind = step.partition(":")[0] if ":" in step else step
+    seconds = SECONDS[files.name].get(kind)
+    return None if seconds is None else (f"{seconds} s", seconds)
+
+
+def files_table(files: Files, file_system: str) -> list[str]:
+    """Return the table of one workload, and what it occupies."""
+    copy = median(files.samples["cp -r"]).wall
+    head = ("step", "wall s", "× cp -r", "aim", "met", "CPU s", "server", "MB", "requests")
+    rows = [head]
+    for step in filter(files.samples.get, STEPS):
+        took, aim = median(files.samples[step]), _aim(files, step, file_system)
+        over_http = "HTTP" in step
+        rows.append(
+            (
+                step,
+                f"{took.wall:.2f}",
+                f"{took.wall / copy:.2f}",
+                aim[0] if aim else "",
+                _met(took.wall, aim[1]) if aim else "",
+                f"{took.cpu:.2f}",
+                f"{took.server_cpu:.2f}" if over_http else "",
+                f"{took.memory / MB:.0f}",
+                str(files.requests[step]) if over_http else "",
+            )
+        )
+    return [*_table(rows), "", *_notes(files)]
+
+
+def _notes(files: Files) -> Iterable[str]:
+    peak = max(
+        sample.memory
+        for step, samples in files.samples.items()
+        for sample in samples
+        if step != "cp -r"
+    )
+    aim = MEMORY[files.name]
+    yield (
+        f"Peak memory of the client: {peak / MB:.0f} MB "
+        f"(aim {aim / MB:.0f} MB, met: {_met(peak, aim)}); of the server: "
+        f"{files.server_memory / MB:.0f} MB."
+    )
+    source = files.disk["source"]
+    shares = (f"{name} {files.disk[name] / source:.2f}" for name in ("lab", "remote", "user"))
+    yield (
+        f"Bytes on disk: source {source / MB:,.0f} MB; as shares of it: store after build and "
+        f"push, remote folder, store after install: {', '.join(shares)}."
+    )
+
+
+def manifest_table(
+    seconds: Mapping[str, Sequence[float]], samples: Mapping[str, Sequence[Sample]]
+) -> list[str]:
+    """Return the table of the steps with a large manifest, each in a process of its own."""
+    rows = [("step", "work s", "aim", "met", "MB of the process")]
+    for step, (name, aim) in MANIFEST_AIMS.items():
+        took, memory = middle(seconds[step]), median(samples[step]).memory
+        good = _met(took, aim)
+        limit = f"{aim} s"
+        if step == "list":
+            good = _met(max(took / aim, memory / LIST_MEMORY), 1)
+            limit += f", {LIST_MEMORY / MB:.0f} MB"
+        rows.append((name, f"{took:.3f}", limit, good, f"{memory / MB:.0f}"))
+    return _table(rows)
+
+
+def start_table(samples: Mapping[str, Sequence[Sample]]) -> list[str]:
+    """Return the table of processes that do next to nothing; an import costs what it adds."""
+    bare = median(samples["python"]).wall
+    rows = [("step", "wall ms", "beyond python", "aim", "met", "CPU ms", "MB")]
+    for step, found in samples.items():
+        took, aim = median(found), START_AIMS.get(step)
+        counted = took.wall - bare if step.startswith("import") else took.wall
+        rows.append(
+            (
+                step,
+                f"{took.wall * 1000:.0f}",
+                f"{(took.wall - bare) * 1000:.0f}",
+                f"{aim * 1000:.0f} ms" if aim else "",
+                _met(counted, aim) if aim else "",
+                f"{took.cpu * 1000:.0f}",
+                f"{took.memory / MB:.0f}",
+            )
+        )
+    return _table(rows)
