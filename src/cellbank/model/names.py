@@ -216,11 +216,14 @@ def collisions(paths: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     seen: dict[str, str] = {}  # folded place → its spelling; groups end in "/"
     folded_parents: dict[str, str] = {"": ""}
+    merged: dict[str, str] = {}  # groups that would be merged, with the reason
     for path in paths:
         parent, _, name = path.rpartition("/")
         inside = folded_parents.get(parent)
         if inside is None:
-            inside = _enter(parent, path, seen, folded_parents, found)
+            inside = _enter(parent, seen, folded_parents, merged)
+        if parent in merged:
+            found[path] = merged[parent]
         place = f"{inside}\0{fold(name)}"
         other = seen.setdefault(place, path)
         if other != path:
@@ -229,20 +232,19 @@ def collisions(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _enter(
-    parent: str,
-    path: str,
-    seen: dict[str, str],
-    folded_parents: dict[str, str],
-    found: dict[str, str],
+    parent: str, seen: dict[str, str], folded_parents: dict[str, str], merged: dict[str, str]
 ) -> str:
-    """Note the groups above `path`; return the folded form of its parent."""
+    """Note a group and those above it; return its folded form."""
     inside, group = "", ""
     for part in parent.split("/"):
         group = f"{group}{part}/"
         place = f"{inside}\0{fold(part)}"
         other = seen.setdefault(place, group)
+        above = group[:-1].rpartition("/")[0]
         if other != group:
-            found[path] = _clash(other)
+            merged[group[:-1]] = _clash(other)
+        elif above in merged:
+            merged[group[:-1]] = merged[above]
         inside = place
         folded_parents[group[:-1]] = inside
     return inside
@@ -342,8 +344,12 @@ def _shortened(part: str, limit: int) -> str:
 def alias(name: str) -> str:
     """Return the attribute name by which an entry or group can be reached: `a.tif` → `a_tif`."""
     text = re.sub(r"\W", "_", name)
+    if not name.isascii():
+        # What Python takes an identifier to be that is typed so.
+        normal = unicodedata.normalize("NFKC", name)
+        text = "".join([c if f"n{c}".isidentifier() else "_" for c in normal])
     if not text.isidentifier():
-        text = f"n{text}"
+        text = unicodedata.normalize("NFKC", f"n{text}")
     return f"{text}_" if text in _KEYWORDS - {"_", "case", "match", "type"} else text
 
 
