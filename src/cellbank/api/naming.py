@@ -4,9 +4,11 @@ from cellbank import config as _config
 from cellbank.api.session import address_of, new_draft, open_store, remote_at
 from cellbank.config import Config
 from cellbank.model.errors import (
+    PackageNotFound,
     RemoteNotFound,
     RevisionNotFound,
 )
+from cellbank.model.log import State
 from cellbank.model.names import check_tag, check_version, near
 from cellbank.model.reference import Package, Reference
 from cellbank.packages import resolve
@@ -22,6 +24,24 @@ def version(ref: str, name: str, revision: str, to: str | None = None) -> str:
 def tag(ref: str, name: str, revision: str | None = None, to: str | None = None) -> str:
     """Point a tag at a revision, or remove it if the revision is None; return the revision."""
     return _name_revision("tag", ref, check_tag(name), revision or "", to)
+
+
+def names(ref: str, to: str | None = None) -> State:
+    """Return the versions and tags of a package: at its remote, else in the store."""
+    package = Package.parse(ref)
+    config = _config.read()
+    store = open_store(config)
+    address = address_of(config, store, package, to)
+    if address:
+        try:
+            with remote_at(config, address) as remote:
+                return remote.newest(package).record.state
+        except (PackageNotFound, RemoteNotFound):
+            if to or store.newest(package) is None:
+                raise
+    if store.newest(package) is None:
+        store.need_installed(package)
+    return resolve.state_in_store(store, package)
 
 
 def _name_revision(event: str, ref: str, name: str, revision: str, to: str | None) -> str:

@@ -1,0 +1,166 @@
+"""`ls`, `tree`, `inspect`, `log`, `diff` and `cite`: what there is to know about packages."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from cellbank.cli.console import Console
+from cellbank.cli.group import command
+from cellbank.cli.names import PACKAGE, REF, from_option, to_option
+from cellbank.cli.text import columns, short, size, when
+
+if TYPE_CHECKING:
+    from cellbank.api.asking import Listed
+    from cellbank.model.manifest import Changes, Entry
+    from cellbank.packages.facts import Event, Inspection
+
+
+@command("ls", example="cellbank ls\ncellbank ls 'aics_*' --from https://cells.example.org")
+@click.argument("pattern", default="*", metavar="[PATTERN]", type=PACKAGE)
+@from_option()
+def ls(console: Console, pattern: str, from_: str | None) -> None:
+    """List the packages in the store, or at a remote.
+
+    PATTERN may have * ? and [...]; without a / it fits owners and names alone.
+    """
+    from cellbank.api import asking
+
+    found = asking.ls(pattern, from_)
+    console.show(found, columns([_listed(one, from_) for one in found]))
+    if not found:
+        where = f"at {from_}" if from_ else "in the store"
+        fits = "" if pattern == "*" else f" that fits {pattern}"
+        console.note(f"There is no package{fits} {where}.")
+
+
+def _listed(one: "Listed", from_: str | None) -> list[str]:
+    row = [one.package, short(one.revision)]
+    if from_ is not None:
+        return row
+    part = "" if one.want == "all" else f"only {one.want}"
+    return [*row, f"from {one.where}" if one.where else "built here", part]
+
+
+@command("tree", example="cellbank tree aics/aics_23 --depth 1")
+@click.argument("ref", metavar="REF", type=REF)
+@click.option("-d", "--depth", type=click.IntRange(min=0), help="So many levels; default: all.")
+@from_option()
+def tree(console: Console, ref: str, depth: int | None, from_: str | None) -> None:
+    """Print the tree of a package, or of a part of it."""
+    from cellbank.api import asking
+
+    branch = asking.tree(ref, depth, from_)
+    console.show(branch, [branch.name, *branch.lines()])
+
+
+@command("inspect", example="cellbank inspect aics/aics_23\ncellbank inspect aics/aics_23 --json")
+@click.argument("ref", metavar="REF", type=PACKAGE)
+@from_option()
+def inspect(console: Console, ref: str, from_: str | None) -> None:
+    """Print what a package is: size, revision, file types, names.
+
+    It tells of the store, and asks the remote only when the package is not here.
+    """
+    from cellbank.api import asking
+
+    facts = asking.inspect(ref, from_)
+    console.show(facts, columns(list(_facts(facts))))
+
+
+def _facts(facts: "Inspection") -> Iterator[tuple[str, str]]:
+    yield "package", facts.package
+    yield "revision", facts.revision
+    yield "entries", f"{facts.entries:,}"
+    yield "size", f"{size(facts.size)} ({facts.size} bytes)"
+    for kind, count in facts.types.items():
+        yield ("types" if kind == next(iter(facts.types)) else ""), f"{kind}  {count:,}"
+    for name, revision in facts.versions.items():
+        yield "version", f"{name}  {short(revision)}"
+    for name, revision in facts.tags.items():
+        yield "tag", f"{name}  {short(revision)}"
+    where = f"from {facts.where}" if facts.where else "built here"
+    part = "" if facts.want == "all" else f", only {facts.want}"
+    yield "installed", f"yes, {where}{part}" if facts.installed else f"no, it is at {facts.where}"
+
+
+@command("log", example="cellbank log aics/aics_23")
+@click.argument("ref", metavar="REF", type=PACKAGE)
+@to_option()
+def log(console: Console, ref: str, to: str | None) -> None:
+    """Print the history of a package, newest first.
+
+    It is that of its remote, else that of the store.
+    """
+    from cellbank.api import asking
+
+    events = asking.log(ref, to)
+    console.show(events, columns([_event(event) for event in events], right=(0,)))
+
+
+def _event(event: "Event") -> list[str]:
+    named = f"{event.event} {event.name}".strip()
+    revision = short(event.revision) or "—"
+    return [str(event.number), when(event.time), named, revision, event.author, event.message]
+
+
+@command("diff", example="cellbank diff aics/aics_23==1.0 aics/aics_23==1.1")
+@click.argument("old", metavar="REF", type=PACKAGE)
+@click.argument("new", metavar="REF", type=PACKAGE)
+def diff(console: Console, old: str, new: str) -> None:
+    """Print what differs between two revisions.
+
+    + added, - removed, ~ changed, > renamed. The exit code is 0 either way.
+    """
+    from cellbank.api import asking
+
+    changes = asking.diff(old, new)
+    console.show(_changes(old, new, changes), _lines(changes))
+    console.note(
+        f"{len(changes.added)} added, {len(changes.removed)} removed, "
+        f"{len(changes.changed)} changed, {len(changes.renamed)} renamed"
+        if changes
+        else f"{old} and {new} do not differ"
+    )
+
+
+def _lines(changes: "Changes") -> Iterator[str]:
+    yield from (f"+ {entry.path}" for entry in changes.added)
+    yield from (f"- {entry.path}" for entry in changes.removed)
+    yield from (f"~ {after.path}" for _, after in changes.changed)
+    yield from (f"> {before.path} → {after.path}" for before, after in changes.renamed)
+
+
+def _changes(old: str, new: str, changes: "Changes") -> dict[str, object]:
+    def one(entry: "Entry") -> dict[str, object]:
+        return {"path": entry.path, "size": entry.size, "digest": entry.digest}
+
+    def pair(before: "Entry", after: "Entry") -> dict[str, object]:
+        return {"old": one(before), "new": one(after)}
+
+    return {
+        "old": old,
+        "new": new,
+        "added": [one(entry) for entry in changes.added],
+        "removed": [one(entry) for entry in changes.removed],
+        "changed": [pair(*both) for both in changes.changed],
+        "renamed": [pair(*both) for both in changes.renamed],
+    }
+
+
+@command("cite", example="cellbank cite aics/aics_23==1.0 --format bibtex")
+@click.argument("ref", metavar="REF", type=PACKAGE)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "bibtex", "cff"]),
+    help="One of the forms; default: all three.",
+)
+@from_option()
+def cite(console: Console, ref: str, form: str | None, from_: str | None) -> None:
+    """Print how to cite a package, as text, BibTeX and CFF."""
+    from cellbank.api import asking
+
+    citation = asking.cite(ref, from_)
+    text = str(getattr(citation, form) if form else citation)
+    console.show(citation, text.split("\n"))

@@ -1,0 +1,63 @@
+"""`build` and `push`: files become a package, a package goes to a remote."""
+
+import click
+
+from cellbank.cli.console import Console
+from cellbank.cli.group import command
+from cellbank.cli.names import FOLDER, PACKAGE, to_option
+from cellbank.cli.text import short, size, some
+
+SHOWN_NAMES = 20
+
+
+@command("build", example="cellbank build demo/nuclei ./images --message 'first images'")
+@click.argument("package", metavar="OWNER/NAME", type=PACKAGE)
+@click.argument("folder", metavar="FOLDER", type=FOLDER)
+@click.option("-m", "--message", default="", help="What changed, for the log.")
+@click.option("--allow-empty", is_flag=True, help="Accept a folder without files.")
+@click.option("--fix-names", is_flag=True, help="Map file names that break the rules.")
+def build(
+    console: Console, package: str, folder: str, message: str, allow_empty: bool, fix_names: bool
+) -> None:
+    """Make a package in the store from all files in a folder.
+
+    Files that were packaged before and look unchanged are not read. Nothing is sent.
+    """
+    from cellbank.api import making
+
+    with console.watching() as watch:
+        built = making.build(
+            package,
+            folder,
+            message=message,
+            allow_empty=allow_empty,
+            fix_names=fix_names,
+            watch=watch,
+        )
+    for old, new in list(built.mapped.items())[:SHOWN_NAMES]:
+        console.note(f"{old} is packaged as {new}")
+    if len(built.mapped) > SHOWN_NAMES:
+        console.note(f"… and {len(built.mapped) - SHOWN_NAMES} more names were mapped")
+    what = f"{some(built.entries, 'entry', 'entries')}, {size(built.size)}"
+    new = f"{some(built.read_files, 'file')} read, {size(built.added_bytes)} new"
+    kept = "" if built.changed else " (unchanged)"
+    console.done(built, f"{built.package}@{short(built.revision)}{kept}: {what}; {new}")
+
+
+@command("push", example="cellbank push demo/nuclei --to https://cells.example.org")
+@click.argument("ref", metavar="REF", type=PACKAGE)
+@to_option()
+@click.option("-m", "--message", default="", help="What changed; default: as it was built with.")
+@click.option("--public/--private", default=None, help="Who may read it; default: as it is.")
+@click.option("--force", is_flag=True, help="Push on top of a revision you have not seen.")
+def push(
+    console: Console, ref: str, to: str | None, message: str, public: bool | None, force: bool
+) -> None:
+    """Send a package to a remote: only what the remote lacks."""
+    from cellbank.api import making
+
+    with console.watching() as watch:
+        pushed = making.push(ref, to, message=message, public=public, force=force, watch=watch)
+    named = f"{pushed.package}@{short(pushed.revision)}"
+    said = "is now at" if pushed.changed else "was already at"
+    console.done(pushed, f"{named} {said} {pushed.remote} ({size(pushed.bytes)})")

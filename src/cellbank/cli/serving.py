@@ -1,0 +1,49 @@
+"""`serve`: a folder becomes a registry."""
+
+import click
+
+from cellbank.cli import stopping
+from cellbank.cli.console import Console, emit
+from cellbank.cli.group import command
+from cellbank.cli.names import FOLDER
+from cellbank.cli.text import safe
+from cellbank.model.errors import BadInput
+
+
+@command("serve", example="cellbank serve ./registry --port 8000", json=False)
+@click.argument("folder", metavar="FOLDER", type=FOLDER)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: a free one."
+)
+@click.option(
+    "--public/--private", default=None, help="Who may read pushed packages; default: as it was."
+)
+def serve(console: Console, folder: str, host: str, port: int, public: bool | None) -> None:
+    """Serve a folder as a registry, until Ctrl-C.
+
+    The folder is made if needed. The admin token is printed once, at the first start: keep it,
+    pushing needs it.
+    """
+    try:
+        from cellbank import server
+    except ModuleNotFoundError as error:
+        missing = f"serve needs {error.name}, which is not installed"
+        raise BadInput(missing, "Install it: pip install 'cellbank[registry]'") from None
+
+    def ready(url: str, token: str | None) -> None:
+        # Scripts wait for these lines, so --quiet does not silence them.
+        emit(f"Listening on {safe(url)}\n")
+        if token:
+            emit(f"Admin token: {token}\n")
+            console.note("This token is not shown again. Sign in: cellbank login " + url)
+        console.note(_who_reads(public))
+
+    stopping.release()
+    server.serve(folder, host=host, port=port, public=public, on_ready=ready)
+
+
+def _who_reads(public: bool | None) -> str:
+    if public is None:
+        return "Pushed packages are as public or private as this registry was set up to make them."
+    return f"Pushed packages will be {'public' if public else 'private'}."
