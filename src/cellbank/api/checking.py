@@ -1,12 +1,9 @@
 """Checking packages: every byte hashed again, and mended where it can be fetched."""
 
 from cellbank import config as _config
-from cellbank.api.session import address_of, need_address, open_store, remote_at, watcher_or_default
+from cellbank.api.session import address_of, open_store, remote_at, watcher_or_default
 from cellbank.config import Config
-from cellbank.model.errors import (
-    IntegrityError,
-    NotFound,
-)
+from cellbank.model.errors import IntegrityError, NotFound
 from cellbank.model.manifest import Entry
 from cellbank.model.progress import Watcher
 from cellbank.model.reference import Package, Reference
@@ -15,6 +12,7 @@ from cellbank.packages import resolve
 from cellbank.packages import verify as _verify
 from cellbank.packages.verify import Damage, Verified
 from cellbank.storage import transfer
+from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store
 
 
@@ -71,34 +69,60 @@ def _verify_one(
     from_: str | None,
 ) -> Verified:
     package = reference.package
-    installed = store.need_installed(package)
+    store.need_installed(package)
     revision = resolve.in_store(store, reference)
-    repaired: list[Damage] = []
+    address = address_of(config, store, package, from_) if repair else ""
+    found, entries = _look(store, package, revision, watch)
+    damaged = found
+    if found and repair:
+        with store.transaction():
+            _verify.set_aside(store, package, found)
+            damaged, entries = _look(store, package, revision, watch)
+            if damaged and address:
+                with remote_at(config, address) as remote:
+                    _mend(store, remote, reference, revision, damaged, entries, watch)
+                damaged, entries = _look(store, package, revision, watch)
+    left = {damage.path for damage in damaged}
+    repaired = [damage for damage in found if damage.path not in left]
+    return Verified(1, len(entries), sum(entry.size for entry in entries), damaged, repaired)
+
+
+def _look(
+    store: Store, package: Package, revision: str, watch: Watcher
+) -> tuple[list[Damage], list[Entry]]:
+    """Return what is damaged, and the entries that were checked."""
     try:
         entries = _wanted_entries(store, package, revision)
     except IntegrityError as error:
-        lost = Damage(str(package), "", revision, str(error))
-        if not repair:
-            return Verified(1, 0, 0, [lost], [])
-        _verify.set_aside(store, package, [lost])
-        try:
-            with remote_at(config, need_address(config, store, package, from_)) as remote:
-                transfer.fetch_manifest(store, remote, package, revision)
-                if installed.want.list:
-                    _install.install(store, remote, reference, _install.Options(explicit=True))
-        except (NotFound, IntegrityError):
-            return Verified(1, 0, 0, [lost], [])
-        repaired.append(lost)
-        entries = _wanted_entries(store, package, revision)
-    damaged = _verify.verify_revision(store, package, revision, entries, watch)
-    if damaged and repair:
-        address = address_of(config, store, package, from_)
-        if address:
-            by_path = {entry.path: entry for entry in entries}
-            with store.transaction(), remote_at(config, address) as remote:
-                done, damaged = _verify.repair(store, remote, package, damaged, by_path, watch)
-            repaired += done
-    return Verified(1, len(entries), sum(entry.size for entry in entries), damaged, repaired)
+        return [Damage(str(package), "", revision, error.message)], []
+    return _verify.verify_revision(store, package, revision, entries, watch), entries
+
+
+def _mend(
+    store: Store,
+    remote: Remote,
+    reference: Reference,
+    revision: str,
+    damaged: list[Damage],
+    entries: list[Entry],
+    watch: Watcher,
+) -> None:
+    """Fetch what is damaged, as far as the remote has it."""
+    package = reference.package
+    try:
+        if not entries:
+            transfer.fetch_manifest(store, remote, package, revision)
+            installed = store.need_installed(package)
+            for path in installed.want.paths:
+                _install.install(
+                    store, remote, Reference(package, path=path), _install.Options(explicit=True)
+                )
+            damaged, entries = _look(store, package, revision, watch)
+        by_path = {entry.path: entry for entry in entries}
+        _verify.repair(store, remote, package, [d for d in damaged if d.path], by_path, watch)
+    except (NotFound, IntegrityError):
+        # What is still damaged is found by the look that follows.
+        return
 
 
 def _wanted_entries(store: Store, package: Package, revision: str) -> list[Entry]:

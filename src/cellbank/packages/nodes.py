@@ -204,13 +204,13 @@ class PackageNode(GroupNode):
 
 
 class DataNode:
-    """One entry: call it for the path of a file with its bytes.
+    r"""One entry: call it for the path of a file with its bytes.
 
     Examples
     --------
     >>> node = getfixture("nuclei").README_md
     >>> node.bytes()
-    b'# Nuclei\\n'
+    b'# Nuclei\n'
     >>> node.size, node.filename
     (9, 'README.md')
     """

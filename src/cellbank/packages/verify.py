@@ -8,12 +8,12 @@ from typing import Final
 import msgspec
 
 from cellbank.model.digest import SMALL_BELOW, digest_of
-from cellbank.model.errors import BadPack, CellbankError, Damaged, IntegrityError
+from cellbank.model.errors import BadPack, CellbankError, Damaged, DigestMismatch, IntegrityError
 from cellbank.model.manifest import Entry
 from cellbank.model.progress import Watcher, ignore
 from cellbank.model.reference import Package
 from cellbank.storage import disk
-from cellbank.storage.local import file_digest
+from cellbank.storage.local import Hasher, read_chunks
 from cellbank.storage.packs import TRAILER_BYTES, PackIndex, cut, decode_block, write_packs
 from cellbank.storage.place import object_key
 from cellbank.storage.remote import Remote
@@ -69,19 +69,24 @@ def verify_revision(
     large = {e.digest: e for e in entries if e.size >= SMALL_BELOW}
     small = {e.digest: e.size for e in entries if e.size < SMALL_BELOW}
     small |= {e.pieces: 0 for e in entries if e.pieces is not None}
+    parts = [revision, *(page.digest for page in store.reader(package, revision).header.pages)]
+    small |= dict.fromkeys(parts, 0)
 
     def check(entry: Entry) -> None:
         path = store.object_path(entry.digest, entry.size)
         if path is None:
             bad[entry.digest] = _why_absent(store, entry)
             return
+        hasher = Hasher(pieces=entry.pieces is not None)
         try:
-            found, _ = file_digest(path, counter.add)
+            for chunk in read_chunks(path):
+                hasher.update(chunk)
+                counter.add(len(chunk))
+            hasher.check(path, entry.digest, entry.pieces)
+        except DigestMismatch:
+            bad[entry.digest] = f"its bytes have changed ({path})"
         except OSError as error:
-            bad[entry.digest] = f"cannot be read ({error.strerror})"
-            return
-        if found != entry.digest:
-            bad[entry.digest] = f"its bytes have changed (found {found[:12]}, {path})"
+            bad[entry.digest] = f"it cannot be read ({error.strerror}, {path})"
 
     own = executor is None
     pool = executor or ThreadPoolExecutor(THREADS)
@@ -96,7 +101,8 @@ def verify_revision(
     finally:
         if own and isinstance(pool, ThreadPoolExecutor):
             pool.shutdown(cancel_futures=True)
-    return [
+    lost = [Damage(str(package), "", part, bad[part]) for part in parts if part in bad]
+    return lost[:1] + [
         Damage(str(package), entry.path, entry.digest, bad[digest], entry.size)
         for entry in entries
         for digest in (entry.digest, entry.pieces)
@@ -121,27 +127,22 @@ def check_small(
     packs = store.packs(package)
     packs.refresh()
     for name, index in packs.indexes().items():
-        inside = [(digest, spot) for digest, spot in index.items() if digest in left]
-        blocks: dict[int, bytes | None] = {}
-        for digest, spot in sorted(inside, key=lambda item: item[1]):
-            if spot[0] not in blocks:
-                blocks = {spot[0]: _block(store, packs.key(name), index.block(spot[0], name), name)}
-            plain = blocks[spot[0]]
-            try:
-                if plain is None:
-                    raise BadPack(name, "a block is damaged")
-                cut(plain, spot, digest, name)
-            except IntegrityError:
-                bad[digest] = f"its bytes in the pack {name[:12]} have changed"
-            else:
-                left.discard(digest)
-                bad.pop(digest, None)
-                counter.add(wanted[digest])
+        inside = [digest for digest in index.digests() if digest in left]
+        if not inside:
+            continue
+        if digest_of(store.files.read(packs.key(name))) == name:
+            left.difference_update(inside)
+            counter.add(sum([wanted[digest] for digest in inside]))
+            continue
+        readable = {digest for digest, _ in _good_objects(store, packs.key(name), name)}
+        for digest in inside:
+            how = ", though its bytes can be read" if digest in readable else ""
+            bad[digest] = f"the pack {name[:12]} that holds it has changed{how}"
     for digest in left - bad.keys():
         try:
             store.read_small(package, digest)
         except IntegrityError:
-            bad[digest] = "its bytes are missing" if not packs.bad else "its pack is damaged"
+            bad[digest] = "its pack is damaged" if packs.bad else "its bytes are missing"
     return {digest: why for digest, why in bad.items() if digest in left}
 
 
@@ -163,40 +164,31 @@ def set_aside(store: Store, package: Package, damaged: Iterable[Damage]) -> None
             _quarantine(store, object_key(damage.digest))
     packs = store.packs(package)
     packs.refresh()
-    suspects = dict.fromkeys(packs.bad)
-    for damage in damaged:
-        if damage.size < SMALL_BELOW:
-            suspects |= dict.fromkeys(
-                n for n, index in packs.indexes().items() if index.find(damage.digest)
-            )
-    for name in suspects:
-        good = list(_salvage(store, packs.key(name), name))
+    for name in [*packs.indexes(), *packs.bad]:
+        if digest_of(store.files.read(packs.key(name))) == name:
+            continue
+        good = list(_good_objects(store, packs.key(name), name))
         with filling(store) as batch:
             for pack in write_packs(good):
                 batch.add(packs.key(digest_of(pack)), pack)
             batch.commit()
-        if digest_of(store.files.read(packs.key(name))) != name:
-            _quarantine(store, packs.key(name))
+        _quarantine(store, packs.key(name))
     packs.refresh()
 
 
-def _salvage(store: Store, key: str, name: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the good objects of a pack that is damaged somewhere."""
-    data = store.files.read(key)
-    if digest_of(data) == name:
-        return
-    try:
-        yield from _good_objects(store, key, name)
-    except IntegrityError:
-        return
-
-
 def _good_objects(store: Store, key: str, name: str) -> Iterator[tuple[str, bytes]]:
-    tail = store.files.read_range(key, -TRAILER_BYTES, TRAILER_BYTES)
-    need = PackIndex.tail_bytes(tail, name)
-    index = PackIndex.parse(store.files.read_range(key, -need, need), name)
-    for digest, spot in index.items():
-        plain = _block(store, key, index.block(spot[0], name), name)
+    """Yield the good objects of a pack that is damaged somewhere; none if its index is."""
+    try:
+        tail = store.files.read_range(key, -TRAILER_BYTES, TRAILER_BYTES)
+        need = PackIndex.tail_bytes(tail, name)
+        index = PackIndex.parse(store.files.read_range(key, -need, need), name)
+    except BadPack:
+        return
+    blocks: dict[int, bytes | None] = {}
+    for digest, spot in sorted(index.items(), key=lambda item: item[1]):
+        if spot[0] not in blocks:
+            blocks = {spot[0]: _block(store, key, index.block(spot[0], name), name)}
+        plain = blocks[spot[0]]
         if plain is None:
             continue
         try:
@@ -222,19 +214,21 @@ def repair(
     entries: dict[str, Entry],
     watch: Watcher = ignore,
 ) -> tuple[list[Damage], list[Damage]]:
-    """Fetch what is damaged from a remote; return what is repaired, and what is still damaged."""
-    set_aside(store, package, damaged)
+    """Fetch what is damaged from a remote; return what is repaired, and what is still damaged.
+
+    What is damaged has been set aside before.
+    """
     documents: list[str] = []
     other: list[str] = []
     parts: list[str] = []
-    large: dict[str, int] = {}
+    large: dict[str, Entry] = {}
     for damage in damaged:
         entry = entries[damage.path]
         if entry.pieces is not None:
             parts.append(entry.pieces)
         if entry.size >= SMALL_BELOW:
             if store.object_path(entry.digest, entry.size) is None:
-                large[entry.digest] = entry.size
+                large[entry.digest] = entry
         else:
             (documents if entry.is_document else other).append(entry.digest)
     here = store.has_small(package, [*parts, *documents, *other])

@@ -2,11 +2,12 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from blake3 import blake3
 
+from cellbank.model.digest import PieceHasher, digest_of
 from cellbank.model.errors import DigestMismatch
 from cellbank.storage import disk
 
@@ -298,13 +299,39 @@ def checked(chunks: Iterable[Data], digest: str, where: str) -> Iterator[Data]:
         raise DigestMismatch(where, digest, hasher.hexdigest())
 
 
-def file_digest(path: str, progress: Callable[[int], None] | None = None) -> tuple[str, int]:
-    """Return the digest and the size of a file."""
+class Hasher:
+    """Digest of a stream and, where the entry has one, of its list of pieces.
+
+    Both are checked on every full install and verification, so that a range can be trusted later.
+    """
+
+    def __init__(self, *, pieces: bool) -> None:
+        self._hasher = PieceHasher() if pieces else blake3()
+        self.size = 0
+
+    def update(self, data: Data) -> None:
+        """Take the next bytes."""
+        self._hasher.update(data)
+        self.size += len(data)
+
+    def digests(self) -> tuple[str, bytes | None]:
+        """Return the digest of all bytes, and the list of pieces if it was asked for."""
+        if isinstance(self._hasher, PieceHasher):
+            return self._hasher.digest(), self._hasher.piece_list()
+        return self._hasher.hexdigest(), None
+
+    def check(self, where: str, digest: str, pieces: str | None) -> None:
+        """Raise `DigestMismatch` unless the bytes are what the entry says."""
+        found, listed = self.digests()
+        if found != digest:
+            raise DigestMismatch(where, digest, found)
+        if listed is not None and digest_of(listed) != pieces:
+            raise DigestMismatch(f"{where} (its list of pieces)", str(pieces), digest_of(listed))
+
+
+def file_digest(path: str) -> str:
+    """Return the digest of a file."""
     hasher = blake3()
-    size = 0
     for chunk in read_chunks(path):
         hasher.update(chunk)
-        size += len(chunk)
-        if progress is not None:
-            progress(len(chunk))
-    return hasher.hexdigest(), size
+    return hasher.hexdigest()

@@ -265,7 +265,7 @@ class Store(Place):
         look = os.stat(path)
         mark = (look.st_size, look.st_mtime_ns, look.st_ctime_ns, look.st_ino)
         if self._checked.get(path) != mark:
-            found, _ = file_digest(path)
+            found = file_digest(path)
             if found != digest:
                 raise DigestMismatch(path, digest, found)
             self._checked[path] = mark

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Final
 
 import msgspec
-from blake3 import blake3
 
 from cellbank.model.digest import SMALL_BELOW, digest_of
 from cellbank.model.errors import (
@@ -23,7 +22,7 @@ from cellbank.model.manifest import Entry, ManifestReader, check_manifest, decod
 from cellbank.model.progress import Progress, Watcher, ignore
 from cellbank.model.reference import Package
 from cellbank.storage import disk
-from cellbank.storage.local import LocalBatch, Part, read_chunks
+from cellbank.storage.local import Hasher, LocalBatch, Part, read_chunks
 from cellbank.storage.packs import read_pack, write_packs
 from cellbank.storage.place import object_key, package_key
 from cellbank.storage.remote import Remote, Upload
@@ -35,12 +34,15 @@ COMMIT_BYTES: Final = 2 << 30
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What an install must fetch; decided before the first byte moves."""
+    """What an install must fetch; decided before the first byte moves.
+
+    The large objects are given by an entry that has them.
+    """
 
     parts: list[str]
     documents: list[str]
     other: list[str]
-    large: dict[str, int]
+    large: dict[str, Entry]
     objects: int
     bytes: int
 
@@ -63,25 +65,26 @@ def plan_fetch(
     parts: dict[str, int] = {}
     documents: dict[str, int] = {}
     other: dict[str, int] = {}
-    large: dict[str, int] = {}
+    large: dict[str, Entry] = {}
     for entry in entries:
         if entry.pieces is not None:
             parts[entry.pieces] = 32 * (-(-entry.size // (1 << 20)))
         if entry.size >= SMALL_BELOW:
-            large[entry.digest] = entry.size
+            large[entry.digest] = entry
         elif entry.is_document:
             documents[entry.digest] = entry.size
         else:
             other[entry.digest] = entry.size
     for digest in documents.keys() & other.keys():
         del other[digest]
-    here = have({*parts, *documents, *other}, large)
-    missing = {d: s for d, s in (documents | other | large).items() if d not in here}
+    sizes = {digest: entry.size for digest, entry in large.items()}
+    here = have({*parts, *documents, *other}, sizes)
+    missing = {d: s for d, s in (documents | other | sizes).items() if d not in here}
     return Plan(
         [digest for digest in parts if digest not in here],
         [digest for digest in documents if digest not in here],
         [digest for digest in other if digest not in here],
-        {digest: size for digest, size in large.items() if digest not in here},
+        {digest: entry for digest, entry in large.items() if digest not in here},
         len(missing),
         sum(missing.values()),
     )
@@ -223,8 +226,8 @@ def fetch(
         try:
             _fetch_small(store, remote, package, plan, batch, counter)
             jobs = [
-                _large_job(store, remote, package, batch, counter, digest, size)
-                for digest, size in plan.large.items()
+                _large_job(store, remote, package, batch, counter, entry)
+                for entry in plan.large.values()
             ]
             run_all(jobs, counter, executor)
         finally:
@@ -268,14 +271,13 @@ def _large_job(
     package: Package,
     batch: LocalBatch,
     counter: Counter,
-    digest: str,
-    size: int,
+    entry: Entry,
 ) -> Callable[[], None]:
     def job() -> None:
         # Wrong bytes may be the fault of one connection: try once more from the start.
         for attempt in (1, 2):
             try:
-                _fetch_large(store, remote, package, batch, counter, digest, size)
+                _fetch_large(store, remote, package, batch, counter, entry)
             except DigestMismatch:
                 if attempt == 2:
                     raise
@@ -291,12 +293,12 @@ def _fetch_large(
     package: Package,
     batch: LocalBatch,
     counter: Counter,
-    digest: str,
-    size: int,
+    entry: Entry,
 ) -> None:
-    where = f"{package}: the object {digest[:12]} from {remote.address}"
+    digest, size = entry.digest, entry.size
+    where = f"{package}/{entry.path} (object {digest[:12]}) from {remote.address}"
     part = Part.adopt(store.files.staging, digest) or Part.new(store.files.staging, digest)
-    hasher = blake3()
+    hasher = Hasher(pieces=entry.pieces is not None)
     done = False
     try:
         if part.size > size:
@@ -316,8 +318,7 @@ def _fetch_large(
             remote.fetch_object(package, digest, part.size, take)
         if part.size < size:
             raise NetworkError(f"{where}: it broke off", "Run the same command: it goes on.")
-        if hasher.hexdigest() != digest:
-            raise DigestMismatch(where, digest, hasher.hexdigest())
+        hasher.check(where, digest, entry.pieces)
         done = True
     except DigestMismatch:
         counter.add(-part.size)
@@ -403,17 +404,19 @@ def _send(store: Store, package: Package, reader: ManifestReader, upload: Upload
     plan = plan_fetch(reader, lambda smalls, larges: ({*smalls, *larges} - small) - large.keys())
     counter = Counter("upload", plan.bytes, way.watch)
     paths = {}
-    for digest, size in plan.large.items():
-        path = store.object_path(digest, size)
+    for digest, entry in plan.large.items():
+        path = store.object_path(digest, entry.size)
         if path is None:
             raise Damaged(f"{package}: the object {digest} is not in this store")
         paths[digest] = path
     for group in (plan.parts, plan.documents, plan.other):
         for pack in _packs(store, package, group):
             upload.send_pack(pack)
-    counter.add(plan.bytes - sum(plan.large.values()))
+    counter.add(plan.bytes - sum(entry.size for entry in plan.large.values()))
 
     def job(digest: str) -> Callable[[], None]:
-        return lambda: upload.send_object(digest, plan.large[digest], paths[digest], counter.add)
+        return lambda: upload.send_object(
+            digest, plan.large[digest].size, paths[digest], counter.add
+        )
 
     run_all([job(digest) for digest in plan.large], counter, way.executor)
