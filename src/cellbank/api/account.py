@@ -116,5 +116,5 @@ def whoami(url: str | None = None) -> dict[str, str]:
         finally:
             remote.close()
     if not found:
-        raise NotSignedIn(url or "the registry's URL")
+        raise NotSignedIn(url or "")
     return found

@@ -141,6 +141,14 @@ def command(
     return make
 
 
+@click.pass_context
+def _help_if_alone(ctx: click.Context, /, **_options: Any) -> None:
+    if ctx.invoked_subcommand is None:
+        from cellbank.cli.console import emit
+
+        emit(f"{ctx.get_help()}\n")
+
+
 def group(name: str, *, help: str, example: str, commands: Sequence[click.Command]) -> click.Group:  # noqa: A002
     """Make a command that has commands of its own."""
     return click.Group(
@@ -150,7 +158,8 @@ def group(name: str, *, help: str, example: str, commands: Sequence[click.Comman
         epilog=_epilog(example),
         context_settings=SETTINGS,
         params=[_quiet()],
-        no_args_is_help=False,
+        callback=_help_if_alone,
+        invoke_without_command=True,
     )
 
 
@@ -192,11 +201,3 @@ def make_root() -> click.Group:
         callback=_help_if_alone,
         invoke_without_command=True,
     )
-
-
-@click.pass_context
-def _help_if_alone(ctx: click.Context, /, **_options: Any) -> None:
-    if ctx.invoked_subcommand is None:
-        from cellbank.cli.console import emit
-
-        emit(f"{ctx.get_help()}\n")

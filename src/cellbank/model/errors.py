@@ -123,8 +123,8 @@ class NotSignedIn(CellbankError, PermissionError):
     http_status = 401
 
     def __init__(self, remote: str) -> None:
-        self.message = f"{remote} needs a valid token for this"
-        self.advice = f"Sign in: cellbank login {remote}"
+        self.message = f"{remote} needs a valid token for this" if remote else "not signed in"
+        self.advice = f"Sign in: cellbank login {remote or 'URL'}"
 
 
 class Forbidden(NotSignedIn):
@@ -194,6 +194,8 @@ class RemoteNotFound(NotFound):
 
     def __init__(self, name: str) -> None:
         self.message = f"no remote {name!r} is known" if name else "no remote is set"
+        if "/" in name:
+            self.message = f"there is no remote at {name}"
         self.advice = (
             "Name one with --to or --from (a URL, a folder or a name), set CELLBANK_REMOTE, "
             "or add one: cellbank remote add NAME URL"
