@@ -178,7 +178,8 @@ class Manifest(msgspec.Struct, frozen=True):
         Raises
         ------
         NotCanonical
-            Two entries have one path, there are more than 10,000,000, or one breaks its form.
+            Two entries have one path, there are more than 10,000,000, they have more than 2⁵³−1
+            bytes, or one breaks its form.
         """
         ordered = sorted(entries, key=_path_of)
         if len(ordered) > MAX_ENTRIES:
@@ -192,6 +193,8 @@ class Manifest(msgspec.Struct, frozen=True):
             pages[digest] = data
             infos.append(PageInfo(len(data), stop - start, digest, ordered[start].path))
         total = sum([entry.size for entry in ordered])
+        if total > canonical.MAX_INTEGER:
+            raise NotCanonical("the manifest", "its entries are too large together")
         header = Header(total, len(ordered), 1, kind, tuple(infos))
         return cls(header, encode_header(header), pages)
 
