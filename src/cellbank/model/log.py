@@ -283,5 +283,7 @@ def decode_history(data: bytes) -> tuple[str, list[Kept]]:
     document = canonical.decode(data, "a history object")
     if not isinstance(document, dict) or not isinstance(document.get("records"), list):
         raise NotCanonical("a history object", "it has no records")
+    if document.get("format") != 1:
+        raise NotCanonical("a history object", "its format is not known here")
     records = [decode_record(canonical.encode(record)) for record in document["records"]]
     return str(document.get("earlier", "")), records
