@@ -138,21 +138,18 @@ class Builder:
                 self._staged.add(digest)
                 self.added_bytes += part.size
                 batch.take(key, part)
-            name = self._keep_pieces(pieces, batch) if pieces else None
+            name = self._keep_pieces(pieces) if pieces else None
             self._cache.learn(source.file, source.look, digest, name, looked)
             done.append(_entry(source, Known(source.look, digest, name)))
 
         return job
 
-    def _keep_pieces(self, pieces: bytes, batch: LocalBatch) -> str:
+    def _keep_pieces(self, pieces: bytes) -> str:
         """Keep a list of pieces among the parts of manifests; return its digest."""
         digest = digest_of(pieces)
         if digest not in self._packed:
-            self._packed.add(digest)
-            if len(pieces) > MAX_OBJECT_BYTES:
-                batch.add(object_key(digest), pieces)
-            else:
-                self._parts[digest] = pieces
+            # The manifest is written with it; until then it is not packed.
+            self._parts[digest] = pieces
         return digest
 
     def _copy_unchanged(self, source: Source, counter: Counter) -> tuple[Part, str, bytes]:
