@@ -52,11 +52,12 @@ class Config(msgspec.Struct, frozen=True):
         """The file that holds tokens; nobody else may read it."""
         return f"{self.folder}/tokens.json"
 
-    def address_of(self, remote: str) -> str:
+    def address_of(self, remote: str | os.PathLike[str]) -> str:
         """Return the address that a URL, a folder or a name means.
 
         Raises `RemoteNotFound` for text that is none of them.
         """
+        remote = os.fspath(remote)
         if remote in self.settings.remotes:
             return self.settings.remotes[remote].address
         if "://" in remote:

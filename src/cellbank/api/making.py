@@ -16,6 +16,7 @@ from cellbank.api.session import (
     watcher_or_default,
 )
 from cellbank.model.errors import (
+    BadInput,
     EmptyPackage,
     InvalidReference,
 )
@@ -89,6 +90,7 @@ def build(
     """
     name = Package.parse(package)
     config = _config.read()
+    _check_apart(config.home, os.fspath(folder))
     sources, mapped = scan.scan(os.fspath(folder), fix_names=fix_names)
     if not sources and not allow_empty:
         raise EmptyPackage(os.fspath(folder))
@@ -102,6 +104,15 @@ def build(
         executor=executor,
     )
     return msgspec.structs.replace(built, mapped=mapped)
+
+
+def _check_apart(home: str, folder: str) -> None:
+    """Refuse a folder that has the store in it: it would be packaged while it is written."""
+    inside = os.path.realpath(folder).rstrip("/") + "/"
+    if os.path.realpath(home).startswith(inside):
+        raise BadInput(
+            f"the store lies in {folder}", "Build from another folder, or move CELLBANK_HOME."
+        )
 
 
 def push(

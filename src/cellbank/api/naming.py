@@ -61,6 +61,15 @@ def _name_revision(event: str, ref: str, name: str, revision: str, to: str | Non
         return _append_name(store, remote, config, package, event, name, revision)
 
 
+def _meant(package: Package, text: str, state: State) -> Reference:
+    """Return the reference that `text` means: a version or tag that is there, else a revision."""
+    if text in state.versions:
+        return Reference(package, version=text)
+    if text == "latest" or text in state.tags:
+        return Reference(package, tag=text)
+    return Reference.parse(f"{package}@{text}")
+
+
 def _append_name(
     store: Store,
     remote: Remote,
@@ -73,7 +82,7 @@ def _append_name(
     newest = remote.newest(package)
     whole = ""
     if revision:
-        whole = resolve.at_remote(remote, Reference.parse(f"{package}@{revision}"), newest)
+        whole = resolve.at_remote(remote, _meant(package, revision, newest.record.state), newest)
     state = newest.record.state
     expect = state.tags.get(name, "") if event == "tag" else ""
     if event == "tag" and not revision and not expect:

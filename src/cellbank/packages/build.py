@@ -9,8 +9,8 @@ import msgspec
 from blake3 import blake3
 
 from cellbank.model.digest import PIECES_ABOVE, SMALL_BELOW, PieceHasher, digest_of
-from cellbank.model.errors import BadInput
-from cellbank.model.log import Draft
+from cellbank.model.errors import BadInput, PushConflict
+from cellbank.model.log import Draft, Kept
 from cellbank.model.manifest import Entry, Manifest, is_document, make_entry
 from cellbank.model.progress import Watcher, ignore
 from cellbank.model.reference import Package
@@ -280,9 +280,18 @@ def build(
 
 def _record(store: Store, package: Package, revision: str, stamp: Stamp) -> bool:
     """Append the revision to the log, unless it is the latest; then say that it is installed."""
-    newest = store.newest(package)
-    latest = newest.record.state.latest if newest else ""
-    if latest != revision:
+    latest, newest = _append(store, package, revision, stamp)
+    _say_installed(store, package, revision, newest)
+    return latest != revision
+
+
+def _append(store: Store, package: Package, revision: str, stamp: Stamp) -> tuple[str, Kept | None]:
+    """Append the revision unless it is the latest; return what was the latest, and the record."""
+    for attempt in range(TRIES * TRIES):
+        newest = store.newest(package)
+        latest = newest.record.state.latest if newest else ""
+        if latest == revision:
+            break
         draft = Draft(
             event="push",
             nonce=secrets.token_hex(16),
@@ -292,7 +301,16 @@ def _record(store: Store, package: Package, revision: str, stamp: Stamp) -> bool
             time=stamp.time,
             message=stamp.message,
         )
-        newest = store.append(package, draft)
+        try:
+            return latest, store.append(package, draft)
+        except PushConflict:
+            # Another build of the same package was quicker: ours comes after it.
+            if attempt == TRIES * TRIES - 1:
+                raise
+    return latest, newest
+
+
+def _say_installed(store: Store, package: Package, revision: str, newest: Kept | None) -> None:
     before = store.installed(package)
     if before is None or before.revision != revision or not before.want.everything:
         earlier = [before.revision, *before.earlier] if before else []
@@ -308,4 +326,3 @@ def _record(store: Store, package: Package, revision: str, stamp: Stamp) -> bool
                 earlier=[r for r in dict.fromkeys(earlier) if r != revision],
             ),
         )
-    return latest != revision

@@ -13,6 +13,7 @@ from cellbank.model.reference import Package, Reference
 from cellbank.model.want import Installed, Want
 from cellbank.packages.resolve import at_remote
 from cellbank.storage import disk, transfer
+from cellbank.storage.compact import compact
 from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store
 from cellbank.storage.transfer import Plan
@@ -92,7 +93,9 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         say(f"Downloading {plan.objects} objects ({plan.bytes} bytes)...")
         _bring(store, remote, package, plan, options.watch)
         want = _keep_list(store, package, want, entries)
-        store.set_installed(package, _installed(package, revision, remote, newest, want, before))
+        record = _installed(package, revision, remote, newest, want, before)
+        store.set_installed(package, record)
+        compact(store, package, [revision, *record.earlier])
         return msgspec.structs.replace(result, changed=True)
 
 

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from io import BytesIO
 from typing import IO, Any, Final, overload
 
-from cellbank.model.errors import AmbiguousAttribute, EntryNotFound, NotFetched
+from cellbank.model.digest import SMALL_BELOW
+from cellbank.model.errors import AmbiguousAttribute, Damaged, EntryNotFound, NotFetched
 from cellbank.model.manifest import Entry, ManifestReader
 from cellbank.model.names import aliases, fixed_names, near
 from cellbank.model.reference import Package
@@ -25,6 +27,14 @@ class View:
         self.current = current
         self.reader: ManifestReader = store.reader(package, revision)
         self._children: dict[str, tuple[list[str], list[str]]] = {}
+        self._groups: dict[str, dict[str, bool]] = {}
+
+    def is_group(self, path: str, name: str) -> bool | None:
+        """Whether the child `name` of `path` is a group; None if there is no such child."""
+        if path not in self._groups:
+            groups, data = self.children(path)
+            self._groups[path] = dict.fromkeys(data, False) | dict.fromkeys(groups, True)
+        return self._groups[path].get(name)
 
     def children(self, path: str) -> tuple[list[str], list[str]]:
         """Return the names of the groups and of the data below `path`."""
@@ -89,21 +99,17 @@ class GroupNode:
 
     def _child(self, name: str) -> "GroupNode | DataNode":
         path = f"{self._path}/{name}" if self._path else name
-        if name in self._view.children(self._path)[0]:
+        if self._view.is_group(self._path, name):
             return GroupNode(self._view, path)
         return DataNode(self._view, path)
 
     def _at(self, path: str) -> "GroupNode | DataNode":
         node: GroupNode | DataNode = self
         for part in path.strip("/").split("/"):
-            groups, data = (
-                node._view.children(node._path) if isinstance(node, GroupNode) else ([], [])
-            )
-            if part not in groups and part not in data:
-                raise EntryNotFound(
-                    self._view.label, self._full(path), near(part, [*groups, *data])
-                )
-            assert isinstance(node, GroupNode)  # noqa: S101
+            if not isinstance(node, GroupNode):
+                raise EntryNotFound(self._view.label, self._full(path))
+            if self._view.is_group(node._path, part) is None:
+                raise EntryNotFound(self._view.label, self._full(path), near(part, node._keys()))
             node = node._child(part)
         return node
 
@@ -145,6 +151,8 @@ class GroupNode:
     def __getattr__(self, name: str) -> "GroupNode | DataNode":
         if name.startswith("_"):
             raise AttributeError(name)
+        if self._view.is_group(self._path, name) is not None:
+            return self._child(name)
         keys = self._keys()
         meant = aliases(keys).get(name, [])
         if len(meant) == 1:
@@ -261,12 +269,19 @@ class DataNode:
 
     def open(self) -> IO[bytes]:
         """Open the bytes for reading."""
+        if self.entry.size < SMALL_BELOW:
+            return BytesIO(self.bytes())
         return open(self(), "rb")
 
     def bytes(self) -> bytes:
-        """Return all the bytes."""
-        with self.open() as file:
-            return file.read()
+        """Return all the bytes, checked."""
+        if self.entry.size >= SMALL_BELOW:
+            with self.open() as file:
+                return file.read()
+        try:
+            return self._view.store.read_small(self._view.package, self.entry.digest)
+        except Damaged:
+            raise NotFetched(str(self._view.package), self._path) from None
 
     @property
     def meta(self) -> dict[str, Any]:

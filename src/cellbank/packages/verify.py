@@ -130,7 +130,7 @@ def check_small(
         inside = [digest for digest in index.digests() if digest in left]
         if not inside:
             continue
-        if digest_of(store.files.read(packs.key(name))) == name:
+        if _pack_digest(store, packs.key(name)) == name:
             left.difference_update(inside)
             counter.add(sum([wanted[digest] for digest in inside]))
             continue
@@ -144,6 +144,14 @@ def check_small(
         except IntegrityError:
             bad[digest] = "its pack is damaged" if packs.bad else "its bytes are missing"
     return {digest: why for digest, why in bad.items() if digest in left}
+
+
+def _pack_digest(store: Store, key: str) -> str:
+    """Return the digest of a pack; the name it should have, unless it was damaged or rewritten."""
+    try:
+        return digest_of(store.files.read(key))
+    except FileNotFoundError:
+        return ""
 
 
 def _block(store: Store, key: str, place: tuple[int, int, int, int], where: str) -> bytes | None:
@@ -182,7 +190,7 @@ def _good_objects(store: Store, key: str, name: str) -> Iterator[tuple[str, byte
         tail = store.files.read_range(key, -TRAILER_BYTES, TRAILER_BYTES)
         need = PackIndex.tail_bytes(tail, name)
         index = PackIndex.parse(store.files.read_range(key, -need, need), name)
-    except BadPack:
+    except (BadPack, FileNotFoundError):
         return
     blocks: dict[int, bytes | None] = {}
     for digest, spot in sorted(index.items(), key=lambda item: item[1]):

@@ -3,6 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from typing import Final
 
 import msgspec
@@ -223,6 +224,9 @@ class BucketUpload(Upload):
         self._package = package
         self._revision = revision
         self._reader = reader
+        self._held = ExitStack()
+        if isinstance(place.bucket, LocalBucket):
+            self._held.enter_context(disk.shared_lock(place.bucket.path("lock")))
         self._batch = place.bucket.batch()
         self._condemned = place.condemned()
         self._counted: set[str] = set()
@@ -316,6 +320,7 @@ class BucketUpload(Upload):
     def close(self) -> None:
         """Leave nothing in staging."""
         self._batch.abandon()
+        self._held.close()
 
 
 def open_bucket(address: str) -> Bucket:

@@ -16,6 +16,7 @@ from cellbank.model.errors import (
     DiskFull,
     Interrupted,
     NetworkError,
+    NotFetched,
 )
 from cellbank.model.log import Draft, Kept
 from cellbank.model.manifest import Entry, ManifestReader, check_manifest, decode_header
@@ -389,6 +390,15 @@ def _packs(store: Store, package: Package, digests: list[str]) -> Iterator[bytes
     yield from write_packs((digest, store.read_small(package, digest)) for digest in digests)
 
 
+def _check_small(store: Store, package: Package, reader: ManifestReader, plan: Plan) -> None:
+    """Raise `NotFetched` before anything is sent if a small object is not in the store."""
+    wanted = {*plan.documents, *plan.other}
+    lacking = wanted - store.has_small(package, wanted)
+    if lacking:
+        path = next(entry.path for entry in reader if entry.digest in lacking)
+        raise NotFetched(str(package), path)
+
+
 class Way(msgspec.Struct, frozen=True):
     """Who watches a transfer, and what runs its jobs."""
 
@@ -407,8 +417,9 @@ def _send(store: Store, package: Package, reader: ManifestReader, upload: Upload
     for digest, entry in plan.large.items():
         path = store.object_path(digest, entry.size)
         if path is None:
-            raise Damaged(f"{package}: the object {digest} is not in this store")
+            raise NotFetched(str(package), entry.path)
         paths[digest] = path
+    _check_small(store, package, reader, plan)
     for group in (plan.parts, plan.documents, plan.other):
         for pack in _packs(store, package, group):
             upload.send_pack(pack)
