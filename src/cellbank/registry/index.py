@@ -1,0 +1,155 @@
+"""What is reachable: the objects that the revisions in a package's log name."""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Collection
+from typing import Final
+
+from cellbank.model.digest import SMALL_BELOW
+from cellbank.model.errors import IntegrityError
+from cellbank.model.log import Record
+from cellbank.model.manifest import Entry, decode_header, decode_page
+from cellbank.model.reference import Package
+from cellbank.storage.place import Place
+
+MAX_DIGESTS: Final = 4_000_000
+"""So many digests are kept in memory; packages not asked for lately are forgotten first."""
+FRESH_SECONDS: Final = 1.0
+PIECE_LIST: Final = 32
+
+log = logging.getLogger(__name__)
+
+
+class Reach:
+    """The objects of one package, with their sizes.
+
+    `small` holds what lies in packs, also headers, pages (of unknown size, -1) and lists of
+    pieces; `pieces` maps an object to its list.
+    """
+
+    def __init__(self) -> None:
+        self.newest = ""
+        self.number = -1
+        self.looked = 0.0
+        self.small: dict[str, int] = {}
+        self.large: dict[str, int] = {}
+        self.pieces: dict[str, str] = {}
+        self.revisions: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self.small) + len(self.large)
+
+    def has(self, digest: str) -> bool:
+        """Whether the package reaches the object."""
+        return digest in self.small or digest in self.large
+
+    def add(self, entry: Entry) -> None:
+        """Take what an entry names."""
+        if entry.pieces is not None:
+            self.pieces[entry.digest] = entry.pieces
+            self.small[entry.pieces] = pieces_size(entry.size)
+        if entry.size < SMALL_BELOW:
+            self.small[entry.digest] = entry.size
+        else:
+            self.large[entry.digest] = entry.size
+
+
+def pieces_size(size: int) -> int:
+    """Return how long the list of pieces of an object is."""
+    return PIECE_LIST * -(-size // (1 << 20))
+
+
+class Index:
+    """The reach of every package, read from its log when it is asked for.
+
+    Invariant: it is derived from the place and can be forgotten at any time.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._reaches: OrderedDict[Package, Reach] = OrderedDict()
+        self._lock = threading.Lock()
+        self._locks: dict[Package, threading.Lock] = {}
+
+    def reach(self, package: Package, *, wanted: str = "") -> Reach:
+        """Return the reach of a package as of now.
+
+        Where it has `wanted`, and was brought up to date within the last second, that is enough.
+        """
+        with self._lock:
+            known = self._reaches.get(package)
+            lock = self._locks.setdefault(package, threading.Lock())
+        if known is not None and known.has(wanted):
+            if time.monotonic() - known.looked < FRESH_SECONDS:
+                return known
+        with lock:
+            with self._lock:
+                known = self._reaches.get(package)
+            found = self._updated(package, known)
+            with self._lock:
+                self._reaches[package] = found
+                self._reaches.move_to_end(package)
+                self._forget()
+        return found
+
+    def _forget(self) -> None:
+        while len(self._reaches) > 1 and sum(map(len, self._reaches.values())) > MAX_DIGESTS:
+            self._reaches.popitem(last=False)
+
+    def _updated(self, package: Package, known: Reach | None) -> Reach:
+        now = time.monotonic()
+        newest = self._place.newest(package)
+        if newest is None:
+            return Reach()
+        if known is not None and known.newest == newest.digest:
+            known.looked = now
+            return known
+        found = known or Reach()
+        fresh: list[Record] = []
+        for kept in self._place.records(package):
+            if known is not None and kept.record.number <= known.number:
+                if kept.digest != known.newest:
+                    # Not the log that we knew: begin anew.
+                    return self._updated(package, None)
+                break
+            fresh.append(kept.record)
+        for record in reversed(fresh):
+            self._add(package, record, found)
+        for digest in newest.record.state.gone:
+            found.small.pop(digest, None)
+            found.large.pop(digest, None)
+        found.newest, found.number, found.looked = newest.digest, newest.record.number, now
+        return found
+
+    def _add(self, package: Package, record: Record, found: Reach) -> None:
+        if record.history:
+            found.small[record.history] = -1
+        if record.event != "push" or record.revision in found.revisions:
+            return
+        found.revisions.add(record.revision)
+        found.small[record.revision] = -1
+        try:
+            header = decode_header(self._place.read_small(package, record.revision))
+        except IntegrityError as error:
+            log.warning("%s: %s", package, error.message)
+            return
+        lacking = [page.digest for page in header.pages if page.digest not in found.small]
+        try:
+            for digest, data in self._place.read_many(package, lacking):
+                for entry in decode_page(data):
+                    found.add(entry)
+                found.small[digest] = len(data)
+        except IntegrityError as error:
+            log.warning("%s: %s", package, error.message)
+
+    def elsewhere(self, packages: Collection[Package], large: dict[str, int]) -> set[str]:
+        """Return those of the large objects that one of these packages reaches."""
+        found: set[str] = set()
+        for package in packages:
+            if len(found) == len(large):
+                break
+            theirs = self.reach(package).large
+            found |= {d for d, size in large.items() if d not in found and theirs.get(d) == size}
+        return found

@@ -1,0 +1,153 @@
+"""The server: mounts the registry's API and runs it at an address."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from cellbank.model.errors import BadInput, DiskError
+from cellbank.registry.app import create_app
+from cellbank.registry.service import Registry
+
+RECEIVE_BYTES: Final = 1 << 20
+STOP_SECONDS: Final = 1.5
+BACKLOG: Final = 512
+
+
+def serve(
+    folder: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    public: bool | None = None,
+    on_ready: Callable[[str, str | None], None] = lambda _url, _token: None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve the place in a folder, made if needed, until someone stops it.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    host, port
+        Where to listen; port 0 is a free one.
+    public
+        Whether everyone may read packages that are pushed from now on; None leaves it as it was:
+        yes for a place that is made now, no for one that was there before.
+    on_ready
+        Called with our URL, and the admin's token when it was made just now, as soon as we answer.
+    stop
+        Stops the server when it is set; Ctrl-C and SIGTERM do so too.
+
+    Raises
+    ------
+    BadInput
+        The folder holds other files, or the port is taken.
+    NewerFormat
+        The folder needs a newer cellbank.
+    DiskError
+        The folder cannot be written to.
+    """
+    listening = _listen(host, port)
+    try:
+        try:
+            registry, token = Registry.open(folder, public=public)
+        except OSError as error:
+            if isinstance(error, DiskError):
+                raise
+            raise DiskError(folder, error.strerror or "it cannot be used") from None
+        _log_to_stderr()
+        url = _url(host, listening.getsockname()[1])
+        asyncio.run(_run(registry, listening, lambda: on_ready(url, token), stop))
+    finally:
+        listening.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        why = "somebody listens there already" if taken else f"it cannot be listened on ({error})"
+        raise BadInput(f"{host}:{port}: {why}", "Choose another --port; 0 is a free one.") from None
+    listening.setblocking(False)
+    return listening
+
+
+def _url(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host)  # noqa: S104  shown, not bound
+    return f"http://{shown or (f'[{host}]' if ':' in host else host)}:{port}"
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("cellbank")
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+
+
+async def _run(
+    registry: Registry,
+    listening: socket.socket,
+    ready: Callable[[], None],
+    stop: threading.Event | None,
+) -> None:
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Only the main thread may take signals; elsewhere `stop` is the way.
+        with contextlib.suppress(RuntimeError, ValueError):
+            loop.add_signal_handler(number, stopped.set)
+    server = _server(create_app(registry), listening)
+    serving = loop.create_task(server.serve())
+    waits = [loop.create_task(stopped.wait()), serving]
+    if stop is not None:
+        waits.append(loop.create_task(_watch(stop)))
+    loop.call_soon(ready)
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    server.stop()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(serving, STOP_SECONDS)
+    for task in waits:
+        task.cancel()
+
+
+async def _watch(stop: threading.Event) -> None:
+    while not stop.is_set():
+        await asyncio.sleep(0.05)
+
+
+def _server(app: Any, listening: socket.socket) -> Any:
+    """Return granian, in this process, on a socket that is ours."""
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
+    from granian.net import SocketHolder
+    from granian.server.embed import Server
+
+    class OnOurSocket(Server):
+        """granian's embedded server; it would bind a shared port, and hide that one is taken."""
+
+        def _init_shared_socket(self) -> None:
+            # It closes the descriptor when it stops.
+            self._shd = SocketHolder(listening.detach(), False, BACKLOG)
+
+    return OnOurSocket(
+        app,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=RECEIVE_BYTES),
+        websockets=False,
+        log_enabled=False,
+    )
