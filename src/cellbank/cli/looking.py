@@ -115,7 +115,7 @@ def diff(console: Console, old: str, new: str) -> None:
     from cellbank.api import asking
 
     changes = asking.diff(old, new)
-    console.show(_changes(old, new, changes), _lines(changes))
+    console.show(_changes(old, new, changes) if console.json else None, _lines(changes))
     console.note(
         f"{len(changes.added)} added, {len(changes.removed)} removed, "
         f"{len(changes.changed)} changed, {len(changes.renamed)} renamed"
@@ -131,6 +131,13 @@ def _lines(changes: "Changes") -> Iterator[str]:
     yield from (f"> {before.path} → {after.path}" for before, after in changes.renamed)
 
 
+def _whole(ref: str) -> dict[str, str]:
+    from cellbank.api.session import looking
+
+    with looking(ref) as (reference, found):
+        return {"package": str(reference.package), "revision": found.revision}
+
+
 def _changes(old: str, new: str, changes: "Changes") -> dict[str, object]:
     def one(entry: "Entry") -> dict[str, object]:
         return {"path": entry.path, "size": entry.size, "digest": entry.digest}
@@ -139,8 +146,8 @@ def _changes(old: str, new: str, changes: "Changes") -> dict[str, object]:
         return {"old": one(before), "new": one(after)}
 
     return {
-        "old": old,
-        "new": new,
+        "old": _whole(old),
+        "new": _whole(new),
         "added": [one(entry) for entry in changes.added],
         "removed": [one(entry) for entry in changes.removed],
         "changed": [pair(*both) for both in changes.changed],

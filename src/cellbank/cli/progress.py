@@ -17,6 +17,8 @@ SHORT_SECONDS: Final = 0.3
 LINE_SECONDS: Final = 5.0
 """Where no bar can be shown, a line is written this often."""
 REDRAW_SECONDS: Final = 0.05
+OTHER_COLUMNS: Final = 62
+"""What stands beside the bar in its line."""
 
 _WORDS: Final = {
     "build": "Building",
@@ -128,12 +130,18 @@ def _new_bar() -> "Bar":
 
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
+        BarColumn(bar_width=_bar_width()),
         TextColumn("{task.percentage:>3.0f}%", markup=False),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(compact=True),
+        TextColumn("left", markup=False),
         console=Console(stderr=True),
-        transient=False,
-        expand=True,
     )
+
+
+def _bar_width() -> int:
+    """Return how wide a bar may be: a full line would wrap where a terminal echoes `^C`."""
+    import shutil
+
+    return max(10, min(40, shutil.get_terminal_size().columns - OTHER_COLUMNS))

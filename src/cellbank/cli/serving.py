@@ -10,11 +10,11 @@ from cellbank.cli.text import safe
 from cellbank.model.errors import BadInput
 
 
-@command("serve", example="cellbank serve ./registry --port 8000", json=False)
+@command("serve", example="cellbank serve ./registry --port 8080", json=False)
 @click.argument("folder", metavar="FOLDER", type=FOLDER)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: a free one."
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: a free one."
 )
 @click.option(
     "--public/--private", default=None, help="Who may read pushed packages; default: as it was."
@@ -28,6 +28,8 @@ def serve(console: Console, folder: str, host: str, port: int, public: bool | No
     try:
         from cellbank import server
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("cellbank"):
+            raise
         missing = f"serve needs {error.name}, which is not installed"
         raise BadInput(missing, "Install it: pip install 'cellbank[registry]'") from None
 
@@ -36,14 +38,18 @@ def serve(console: Console, folder: str, host: str, port: int, public: bool | No
         emit(f"Listening on {safe(url)}\n")
         if token:
             emit(f"Admin token: {token}\n")
-            console.note("This token is not shown again. Sign in: cellbank login " + url)
-        console.note(_who_reads(public))
+            console.note(f"The token is not shown again. To sign in: cellbank login {url}")
+        console.note(_who_reads(folder))
 
     stopping.release()
     server.serve(folder, host=host, port=port, public=public, on_ready=ready)
 
 
-def _who_reads(public: bool | None) -> str:
-    if public is None:
-        return "Pushed packages are as public or private as this registry was set up to make them."
-    return f"Pushed packages will be {'public' if public else 'private'}."
+def _who_reads(folder: str) -> str:
+    from cellbank.registry.tokens import open_settings
+    from cellbank.storage.local import LocalBucket
+
+    settings, _ = open_settings(LocalBucket(folder), fresh=False, public=None)
+    if settings.public:
+        return "New packages will be public: everyone may read them (else: --private)."
+    return "New packages will be private: who is not signed in cannot read them (else: --public)."
