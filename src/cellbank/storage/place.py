@@ -1,6 +1,7 @@
 """A place: the one layout of objects, packs and logs, in a folder, a bucket or a registry."""
 
 import secrets
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -337,6 +338,8 @@ class PackSet:
     """The packs of one package: which object lies in which, and reading them.
 
     The listing of the folder is the truth; an index is read when it is first needed.
+
+    Invariant: the table of indexes is replaced, never changed, so that other threads may read on.
     """
 
     def __init__(self, bucket: Bucket, package: Package) -> None:
@@ -345,6 +348,7 @@ class PackSet:
         self._indexes: dict[str, PackIndex] = {}
         self.bad: dict[str, str] = {}
         self._listed = False
+        self._refreshing = threading.Lock()
 
     def key(self, name: str) -> str:
         """Return the key of a pack."""
@@ -352,29 +356,32 @@ class PackSet:
 
     def refresh(self) -> bool:
         """List the packs again; say whether the listing changed."""
-        names = {n for n in self._bucket.names(self.key("").rstrip("/")) if is_digest(n)}
-        self._listed = True
-        old = self._indexes.keys() | self.bad.keys()
-        for name in old - names:
-            self._indexes.pop(name, None)
-            self.bad.pop(name, None)
-        for name in names - old:
-            self._load(name)
-        return old != names
+        with self._refreshing:
+            names = {n for n in self._bucket.names(self.key("").rstrip("/")) if is_digest(n)}
+            old = self._indexes.keys() | self.bad.keys()
+            if old != names:
+                self._indexes = {n: i for n, i in self._indexes.items() if n in names}
+                self.bad = {n: why for n, why in self.bad.items() if n in names}
+                self._indexes = self._indexes | self._read_indexes(names - old)
+            self._listed = True
+            return old != names
 
-    def _load(self, name: str) -> None:
-        key = self.key(name)
-        try:
-            # The tails of most packs come with one read.
-            tail = self._bucket.read_range(key, -(64 << 10), 64 << 10)
-            need = PackIndex.tail_bytes(tail[-TRAILER_BYTES:], key)
-            if need > len(tail):
-                tail = self._bucket.read_range(key, -need, need)
-            self._indexes[name] = PackIndex.parse(tail[-need:], key)
-        except BadPack as error:
-            self.bad[name] = str(error)
-        except FileNotFoundError:
-            return
+    def _read_indexes(self, names: Iterable[str]) -> dict[str, PackIndex]:
+        found = {}
+        for name in names:
+            key = self.key(name)
+            try:
+                # The tails of most packs come with one read.
+                tail = self._bucket.read_range(key, -(64 << 10), 64 << 10)
+                need = PackIndex.tail_bytes(tail[-TRAILER_BYTES:], key)
+                if need > len(tail):
+                    tail = self._bucket.read_range(key, -need, need)
+                found[name] = PackIndex.parse(tail[-need:], key)
+            except BadPack as error:
+                self.bad[name] = str(error)
+            except FileNotFoundError:
+                continue
+        return found
 
     def indexes(self) -> dict[str, PackIndex]:
         """Return the index of every pack by its name."""
@@ -417,7 +424,8 @@ class PackSet:
         for (name, block), inside in blocks.items():
             try:
                 plain = self._read_block(name, block)
-            except FileNotFoundError:
+            except (FileNotFoundError, KeyError):
+                # The pack was rewritten meanwhile.
                 missing += [digest for digest, _ in inside]
                 continue
             for digest, place in inside:

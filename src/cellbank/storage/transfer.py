@@ -106,15 +106,27 @@ def present_in(store: Store, package: Package) -> Callable[[set[str], dict[str, 
 
 
 class Counter:
-    """Adds up bytes from several threads, and tells the watcher."""
+    """Adds up bytes from several threads, and tells the watcher.
 
-    def __init__(self, job: str, total: int, watch: Watcher) -> None:
+    `break_off` ends what waits without counting: a connection on which nothing moves.
+    """
+
+    def __init__(
+        self, job: str, total: int, watch: Watcher, break_off: Callable[[], None] | None = None
+    ) -> None:
         self._job = job
         self._total = total
         self._watch = watch
         self._done = 0
         self._lock = threading.Lock()
+        self._break_off = break_off
         self.stop = threading.Event()
+
+    def halt(self) -> None:
+        """Stop all threads that count here."""
+        self.stop.set()
+        if self._break_off is not None:
+            self._break_off()
 
     def add(self, count: int) -> None:
         """Count bytes; raises `Interrupted` when the user said stop."""
@@ -140,7 +152,7 @@ def run_all(
             for future in done:
                 future.result()
     except BaseException:
-        counter.stop.set()
+        counter.halt()
         for future in futures:
             future.cancel()
         wait(futures, timeout=5)
@@ -222,7 +234,7 @@ def fetch(
         What was verified until then is kept.
     """
     check_room(store, plan.bytes + (1 << 20) * bool(plan))
-    counter = Counter("download", plan.bytes, watch)
+    counter = Counter("download", plan.bytes, watch, remote.stop)
     with filling(store) as batch:
         try:
             _fetch_small(store, remote, package, plan, batch, counter)
@@ -368,7 +380,7 @@ def push(
     try:
         for pack in _packs(store, package, _in_order(reader, revision, upload.pages())):
             upload.send_pack(pack)
-        _send(store, package, reader, upload, Way(watch, executor))
+        _send(store, package, reader, upload, Way(watch, executor, remote.stop))
         return upload.append(draft, public=public)
     finally:
         upload.close()
@@ -400,10 +412,11 @@ def _check_small(store: Store, package: Package, reader: ManifestReader, plan: P
 
 
 class Way(msgspec.Struct, frozen=True):
-    """Who watches a transfer, and what runs its jobs."""
+    """Who watches a transfer, what runs its jobs, and what breaks them off."""
 
     watch: Watcher = ignore
     executor: Executor | None = None
+    break_off: Callable[[], None] | None = None
 
 
 def _send(store: Store, package: Package, reader: ManifestReader, upload: Upload, way: Way) -> None:
@@ -412,7 +425,7 @@ def _send(store: Store, package: Package, reader: ManifestReader, upload: Upload
     if not small and not large:
         return
     plan = plan_fetch(reader, lambda smalls, larges: ({*smalls, *larges} - small) - large.keys())
-    counter = Counter("upload", plan.bytes, way.watch)
+    counter = Counter("upload", plan.bytes, way.watch, way.break_off)
     paths = {}
     for digest, entry in plan.large.items():
         path = store.object_path(digest, entry.size)
