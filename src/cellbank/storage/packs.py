@@ -23,6 +23,7 @@ MAX_PACK_BYTES: Final = 16 << 20
 MAX_OBJECTS: Final = 16_384
 MAX_BLOCK_BYTES: Final = 512 << 10
 MAX_OBJECT_BYTES: Final = 4 << 20
+MAX_WINDOW_BYTES: Final = 8 << 20
 FULL_BYTES: Final = 11 << 20
 """A pack that has so many bytes takes no further block: the largest would still fit."""
 RAW, ZSTD = 0, 1
@@ -204,9 +205,12 @@ def decode_block(coded: bytes, plain_length: int, codec: int, where: str) -> byt
             # An empty frame could carry anything behind it unseen.
             raise BadPack(where, "a block without bytes is not raw")
         try:
-            if zstandard.frame_content_size(coded) != plain_length:
+            frame = zstandard.get_frame_parameters(coded)
+            if frame.content_size != plain_length:
                 raise BadPack(where, "a block has another length than it claims")
-            plain = zstandard.ZstdDecompressor(max_window_size=MAX_OBJECT_BYTES * 2).decompress(
+            if frame.window_size > MAX_WINDOW_BYTES or frame.dict_id:
+                raise BadPack(where, "a block asks for too large a window, or for a dictionary")
+            plain = zstandard.ZstdDecompressor().decompress(
                 coded, max_output_size=plain_length, allow_extra_data=False
             )
         except zstandard.ZstdError as error:
