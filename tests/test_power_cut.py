@@ -29,6 +29,8 @@ class Machine:
 
     def __init__(self, root: Path, system: str) -> None:
         self.root = root
+        # Two file systems of one identity: XFS mounts the copy only if told to.
+        self._options = "loop,nouuid" if system == "xfs" else "loop"
         self.image = root / "disk.img"
         self.mounted = root / "disk"
         self.mounted.mkdir()
@@ -49,7 +51,7 @@ class Machine:
         """Mount a copy, which replays its journal, and look at it."""
         place = self.root / f"{image.stem}.mnt"
         place.mkdir()
-        subprocess.run(["mount", "-o", "loop", image, place], check=True)
+        subprocess.run(["mount", "-o", self._options, image, place], check=True)
         try:
             return look(place)
         finally:
