@@ -8,7 +8,10 @@ from types import ModuleType
 
 from cellbank.model.errors import InvalidName, NotInstalled
 from cellbank.model.names import check_name, near
-from cellbank.model.reference import Package
+from cellbank.model.reference import Package, Reference
+from cellbank.packages.nodes import PackageNode
+from cellbank.packages.resolve import view_of
+from cellbank.storage.store import Store
 
 # A module with a path is a package: Python then looks for modules inside it.
 __path__: list[str] = []
@@ -18,21 +21,24 @@ class NotImportable(NotInstalled, ImportError):
     """The package that an import names is not in the store."""
 
 
+def _store() -> Store:
+    from cellbank import config
+
+    found = config.read()
+    return Store.at(found.home, found.store_paths)
+
+
 def _names(owner: str) -> list[str]:
-    from cellbank import api
-
-    return [Package.parse(found.package).name for found in api.ls(f"{owner}/*")]
+    return [found.name for found in _store().installed_packages() if found.owner == owner]
 
 
-def _load(owner: str, name: str) -> object:
-    from cellbank import api
-
+def _load(owner: str, name: str) -> PackageNode:
     try:
         package = Package(check_name("an owner", owner), check_name("a package", name))
     except InvalidName as error:
         raise NotImportable(f"{owner}/{name}") from error
     try:
-        return api.load(str(package))
+        return PackageNode(view_of(_store(), Reference(package)), "")
     except NotInstalled:
         close = [f"{owner}/{other}" for other in near(name, _names(owner))]
         raise NotImportable(str(package), close) from None
@@ -118,6 +124,4 @@ def __getattr__(name: str) -> ModuleType:
 
 
 def __dir__() -> list[str]:
-    from cellbank import api
-
-    return sorted({Package.parse(found.package).owner for found in api.ls()})
+    return sorted({found.owner for found in _store().installed_packages()})

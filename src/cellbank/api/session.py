@@ -1,6 +1,6 @@
 """What every public function opens first: the configuration, the store, the remote."""
 
-import secrets
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -97,7 +97,7 @@ def new_draft(
     """Return an event of this user, now."""
     return Draft(
         event=event,
-        nonce=secrets.token_hex(16),
+        nonce=os.urandom(16).hex(),
         author=config.author,
         time=now(),
         revision=revision,

@@ -21,11 +21,8 @@ _ESCAPES = str.maketrans(
 def encode(value: Any, what: str = "document") -> bytes:
     """Return `value` (None, bool, int, float, str, list, dict) in its one spelling.
 
-    Raises
-    ------
-    NotCanonical
-        NaN, infinities, integers beyond ±(2⁵³−1), lone surrogates, keys that are not text, other
-        types, or more than 64 levels.
+    Raises `NotCanonical`: NaN, infinities, integers beyond ±(2⁵³−1), lone surrogates, keys that
+    are not text, other types, or more than 64 levels.
     """
     out: list[str] = []
     _write(value, out, what, 0)
@@ -110,10 +107,7 @@ def _number(value: float, what: str) -> str:
 def decode(data: bytes, what: str = "document") -> Any:
     """Return the value that `data` spells.
 
-    Raises
-    ------
-    NotCanonical
-        `data` is not JSON, or not spelled in the one allowed way.
+    Raises `NotCanonical`: `data` is not JSON, or not spelled in the one allowed way.
     """
     try:
         value = msgspec.json.decode(data)
@@ -127,10 +121,7 @@ def decode(data: bytes, what: str = "document") -> Any:
 def check_meta(meta: Any, what: str) -> bytes:
     """Return the canonical bytes of an entry's metadata, after checking its limits.
 
-    Raises
-    ------
-    NotCanonical
-        It is no mapping, larger than 64 KiB, or deeper than 32 levels.
+    Raises `NotCanonical`: It is no mapping, larger than 64 KiB, or deeper than 32 levels.
     """
     if not isinstance(meta, dict):
         raise NotCanonical(what, "metadata must be a mapping")

@@ -130,10 +130,7 @@ def encode_record(record: Record) -> bytes:
 def decode_record(data: bytes) -> Kept:
     """Return the record that these bytes spell; fields that are not known here are passed over.
 
-    Raises
-    ------
-    NotCanonical
-        It is no record, or not spelled in the one allowed way.
+    Raises `NotCanonical`: It is no record, or not spelled in the one allowed way.
     """
     canonical.decode(data, "a log record")
     try:
@@ -170,14 +167,9 @@ def check_chain(package: str, newer: Kept, older: Kept) -> None:
 def next_record(package: str, newest: Kept | None, draft: Draft, history: str = "") -> Record:
     """Return the record that appends `draft` after `newest`.
 
-    Raises
-    ------
-    PushConflict
-        `latest` is not the base of the push.
-    NameConflict
-        A version is taken, or a name does not have the value its author saw.
-    RuleBroken
-        The package is frozen or deleted, there are too many names, or the event is not known.
+    Raises `PushConflict`: `latest` is not the base of the push. Raises `NameConflict`: A version
+    is taken, or a name does not have the value its author saw. Raises `RuleBroken`: The package is
+    frozen or deleted, there are too many names, or the event is not known.
     """
     state = newest.record.state if newest else State()
     return Record(

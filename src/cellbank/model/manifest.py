@@ -175,11 +175,8 @@ class Manifest(msgspec.Struct, frozen=True):
     def of(cls, entries: Iterable[Entry], kind: str = "files") -> "Manifest":
         """Return the manifest of these entries, in whatever order they come.
 
-        Raises
-        ------
-        NotCanonical
-            Two entries have one path, there are more than 10,000,000, they have more than 2⁵³−1
-            bytes, or one breaks its form.
+        Raises `NotCanonical`: Two entries have one path, there are more than 10,000,000, they have
+        more than 2⁵³−1 bytes, or one breaks its form.
         """
         ordered = sorted(entries, key=_path_of)
         if len(ordered) > MAX_ENTRIES:
@@ -211,10 +208,7 @@ def encode_header(header: Header) -> bytes:
 def decode_header(data: bytes) -> Header:
     """Return the header that these bytes spell.
 
-    Raises
-    ------
-    NotCanonical
-        Not a header of format 1, or not spelled in the one allowed way.
+    Raises `NotCanonical`: Not a header of format 1, or not spelled in the one allowed way.
     """
     try:
         header = _header_decoder.decode(data)
@@ -250,10 +244,7 @@ def decode_page(data: bytes) -> list[Entry]:
 def check_entry(entry: Entry) -> None:
     """Check what a page's spelling does not show.
 
-    Raises
-    ------
-    NotCanonical
-        A field has a value that no writer may give it.
+    Raises `NotCanonical`: A field has a value that no writer may give it.
     """
     what = f"the entry {entry.path!r}"
     if not is_digest(entry.digest):
@@ -281,6 +272,11 @@ def check_manifest(header_data: bytes, read: Callable[[str], bytes]) -> Manifest
         The bytes of the header.
     read
         Gives the bytes of a page by its digest.
+
+    Returns
+    -------
+    Manifest
+        The header and all pages, made again from the entries.
 
     Raises
     ------

@@ -111,10 +111,7 @@ _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 def check_name(kind: str, name: str) -> str:
     """Return `name` if it may be the name of `kind` ("an owner", "a package").
 
-    Raises
-    ------
-    InvalidName
-        It breaks the pattern, or is a keyword, a device or a reserved word.
+    Raises `InvalidName`: It breaks the pattern, or is a keyword, a device or a reserved word.
     """
     if not _NAME.fullmatch(name):
         raise InvalidName(kind, name, "use a-z, 0-9 and _, a letter first, at most 64")

@@ -27,12 +27,8 @@ class Package(msgspec.Struct, frozen=True, order=True):
     def parse(cls, text: str) -> "Package":
         """Return the package that `text` names.
 
-        Raises
-        ------
-        InvalidReference
-            `text` is more, or something else, than `owner/name`.
-        InvalidName
-            The owner or the name is not allowed.
+        Raises `InvalidReference`: `text` is more, or something else, than `owner/name`. Raises
+        `InvalidName`: The owner or the name is not allowed.
         """
         reference = Reference.parse(text)
         if reference != Reference(reference.package):
@@ -60,12 +56,8 @@ class Reference(msgspec.Struct, frozen=True):
     def parse(cls, text: str) -> "Reference":
         """Return the reference that `text` spells; the only place that knows the grammar.
 
-        Raises
-        ------
-        InvalidReference
-            It does not follow the grammar.
-        InvalidName
-            One of its names is not allowed.
+        Raises `InvalidReference`: It does not follow the grammar. Raises `InvalidName`: One of its
+        names is not allowed.
         """
         found = _GRAMMAR.fullmatch(text)
         if found is None:
@@ -104,12 +96,7 @@ class Reference(msgspec.Struct, frozen=True):
 def by_prefix(package: Package, prefix: str, revisions: Iterable[str]) -> str:
     """Return the one revision that begins with `prefix`.
 
-    Raises
-    ------
-    RevisionNotFound
-        None does.
-    AmbiguousReference
-        Several do.
+    Raises `RevisionNotFound`: None does. Raises `AmbiguousReference`: Several do.
     """
     found = sorted({revision for revision in revisions if revision.startswith(prefix)})
     if not found:

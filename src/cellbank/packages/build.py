@@ -1,7 +1,6 @@
 """Building: files become entries, objects and packs in the store, and a record in the log."""
 
 import os
-import secrets
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 
@@ -250,12 +249,8 @@ def build(
 ) -> Built:
     """Make a revision of these sources and append it to the package's log in this store.
 
-    Raises
-    ------
-    DiskFull
-        Before anything is written, if it would not fit.
-    BadInput
-        A file changes while it is read.
+    Raises `DiskFull`: Before anything is written, if it would not fit. Raises `BadInput`: A file
+    changes while it is read.
     """
     with store.transaction(), filling(store) as batch:
         builder = Builder(store, package, folder, watch)
@@ -294,7 +289,7 @@ def _append(store: Store, package: Package, revision: str, stamp: Stamp) -> tupl
             break
         draft = Draft(
             event="push",
-            nonce=secrets.token_hex(16),
+            nonce=os.urandom(16).hex(),
             revision=revision,
             base=latest,
             author=stamp.author,

@@ -54,6 +54,13 @@ Node = "GroupNode | DataNode"
 class GroupNode:
     """A group: its children are attributes, items, and numbered.
 
+    Parameters
+    ----------
+    view
+        The revision it belongs to.
+    path
+        Its path in the package; empty for the root.
+
     Examples
     --------
     >>> group = getfixture("nuclei").images
@@ -213,6 +220,13 @@ class PackageNode(GroupNode):
 
 class DataNode:
     r"""One entry: call it for the path of a file with its bytes.
+
+    Parameters
+    ----------
+    view
+        The revision it belongs to.
+    path
+        Its path in the package.
 
     Examples
     --------

@@ -104,12 +104,8 @@ def now() -> int:
 def scan(folder: str, *, fix_names: bool = False) -> tuple[list[Source], dict[str, str]]:
     """Return the files of a folder as sources, and the names that were mapped.
 
-    Raises
-    ------
-    NotFound
-        There is no such folder.
-    InvalidPaths
-        Links that lead out, devices, or names that break the rules: all of them.
+    Raises `NotFound`: There is no such folder. Raises `InvalidPaths`: Links that lead out,
+    devices, or names that break the rules: all of them.
     """
     if not os.path.isdir(folder):
         if os.path.exists(folder):

@@ -7,7 +7,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import secrets
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -34,7 +33,7 @@ def _step(kind: str, path: str | os.PathLike[str]) -> None:
 
 def random_name(stem: str) -> str:
     """Return a name in staging that nobody else uses."""
-    return f"{stem}.{secrets.token_hex(8)}"
+    return f"{stem}.{os.urandom(8).hex()}"
 
 
 # --- files ------------------------------------------------------------------------------------
@@ -259,10 +258,8 @@ class Barrier:
     def sync(self, paths: Collection[str]) -> None:
         """Return when all these files, or the names in these folders, are durable.
 
-        Raises
-        ------
-        OSError
-            Something could not be written back: nothing of the batch may be relied on.
+        Raises `OSError`: Something could not be written back: nothing of the batch may be relied
+        on.
         """
         if len(paths) <= FEW or self._syncfs is None:
             for path in paths:
@@ -403,7 +400,7 @@ class Tree:
         """Make the file `path`; `fill` gets its descriptor and writes its bytes."""
         folder, _, name = path.rpartition("/")
         inside = self._enter(folder)
-        temporary = f".{secrets.token_hex(8)}.part"
+        temporary = f".{os.urandom(8).hex()}.part"
         _step("create", path)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o666, dir_fd=inside)

@@ -14,6 +14,9 @@ from cellbank.storage import disk
 CHUNK: Final = 1 << 20
 Data = bytes | bytearray | memoryview
 
+_spare_buffers: list[bytearray] = []
+"""Memory that was read into before: asking the system for 1 MiB anew costs as much as filling it."""
+
 
 class Bucket(Protocol):
     """Keys and bytes: a folder, or a bucket of an object store."""
@@ -136,6 +139,8 @@ class LocalBatch:
     def __init__(self, bucket: LocalBucket) -> None:
         self._bucket = bucket
         self._touched = set(disk.make_folders(bucket.staging))
+        # Listed once: with a thousand parts in staging, a look for each would cost a second.
+        self._left = {name.partition(".")[0] for name in os.listdir(bucket.staging)}
         self._barrier = disk.Barrier(bucket.staging)
         self._ready: list[tuple[str, str]] = []
         self._lock = threading.Lock()
@@ -156,6 +161,11 @@ class LocalBatch:
             part.discard()
             raise
         self.take(key, part)
+
+    def part(self, stem: str) -> "Part":
+        """Return the part that a dead process left, to go on with it, or a new one."""
+        left = Part.adopt(self._bucket.staging, stem) if stem in self._left else None
+        return left or Part.new(self._bucket.staging, stem)
 
     def take(self, key: str, part: "Part") -> None:
         """Take a part that is complete and has the right bytes."""
@@ -280,13 +290,17 @@ def read_file(path: str) -> bytes:
         os.close(descriptor)
 
 
-def read_chunks(path: str, start: int = 0, buffer: bytearray | None = None) -> Iterator[memoryview]:
+def read_chunks(path: str, start: int = 0) -> Iterator[memoryview]:
     """Yield the bytes of a file in pieces of 1 MiB; each piece is valid until the next."""
-    view = memoryview(buffer or bytearray(CHUNK))
-    with open(path, "rb", buffering=0) as file:
-        file.seek(start)
-        while count := file.readinto(view):
-            yield view[:count]
+    buffer = _spare_buffers.pop() if _spare_buffers else bytearray(CHUNK)
+    view = memoryview(buffer)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            file.seek(start)
+            while count := file.readinto(view):
+                yield view[:count]
+    finally:
+        _spare_buffers.append(buffer)
 
 
 def checked(chunks: Iterable[Data], digest: str, where: str) -> Iterator[Data]:

@@ -119,10 +119,7 @@ class PackIndex:
     def tail_bytes(trailer: bytes, where: str) -> int:
         """Return how many bytes table, index and trailer have together.
 
-        Raises
-        ------
-        BadPack
-            The trailer is not one.
+        Raises `BadPack`: The trailer is not one.
         """
         if len(trailer) != TRAILER_BYTES:
             raise BadPack(where, "it is cut short")
@@ -191,10 +188,7 @@ class PackIndex:
 def decode_block(coded: bytes, plain_length: int, codec: int, where: str) -> bytes:
     """Return the plain bytes of a block.
 
-    Raises
-    ------
-    BadPack
-        It claims more than a block may have, or does not decode to what it claims.
+    Raises `BadPack`: It claims more than a block may have, or does not decode to what it claims.
     """
     if plain_length > MAX_OBJECT_BYTES:
         raise BadPack(where, "a block is too large")
@@ -235,12 +229,8 @@ def cut(plain: bytes, place: Spot, digest: str, where: str) -> bytes:
 def read_pack(pack: bytes, where: str) -> Iterator[tuple[str, bytes]]:
     """Check a whole pack and yield its objects, block by block, every digest checked.
 
-    Raises
-    ------
-    BadPack
-        It breaks the format in any way: sizes, order, gaps, slack.
-    DigestMismatch
-        An object is not what its digest says.
+    Raises `BadPack`: It breaks the format in any way: sizes, order, gaps, slack. Raises
+    `DigestMismatch`: An object is not what its digest says.
     """
     if len(pack) > MAX_PACK_BYTES or pack[: len(MAGIC)] != MAGIC:
         raise BadPack(where, "it is too large, or does not begin as one")

@@ -1,6 +1,6 @@
 """A place: the one layout of objects, packs and logs, in a folder, a bucket or a registry."""
 
-import secrets
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -84,12 +84,8 @@ class Place:
     def open(cls, bucket: Bucket, *, create: bool = False) -> "Place":
         """Open the place in `bucket`, or make one there.
 
-        Raises
-        ------
-        FileNotFoundError
-            There is none, and none was to be made.
-        NewerFormat
-            It needs a newer cellbank.
+        Raises `FileNotFoundError`: There is none, and none was to be made. Raises `NewerFormat`:
+        It needs a newer cellbank.
         """
         return cls(bucket, open_format(bucket, create=create))
 
@@ -126,10 +122,7 @@ class Place:
     def records(self, package: Package) -> Iterator[Kept]:
         """Yield the records of the log, newest first, each checked to follow the next.
 
-        Raises
-        ------
-        NotCanonical
-            A record is damaged, or the chain is broken.
+        Raises `NotCanonical`: A record is damaged, or the chain is broken.
         """
         newer: Kept | None = None
         for name in self.bucket.names(package_key(package, "log")):
@@ -150,10 +143,8 @@ class Place:
     def append(self, package: Package, draft: Draft) -> Kept:
         """Append an event to the log.
 
-        Raises
-        ------
-        PushConflict, NameConflict, RuleBroken
-            The event does not fit the state that the log has now.
+        Raises `PushConflict`, `NameConflict`, `RuleBroken`: The event does not fit the state that
+        the log has now.
         """
         for _ in range(RETRIES):
             newest = self.newest(package)
@@ -223,12 +214,8 @@ class Place:
     def read_small(self, package: Package, digest: str) -> bytes:
         """Return one small object, from a pack or as a file of its own, its digest checked.
 
-        Raises
-        ------
-        Damaged
-            It is not here.
-        DigestMismatch, BadPack
-            It is here, and changed.
+        Raises `Damaged`: It is not here. Raises `DigestMismatch`, `BadPack`: It is here, and
+        changed.
         """
         for _, data in self.read_many(package, [digest]):
             return data
@@ -314,7 +301,7 @@ def open_format(bucket: Bucket, *, create: bool) -> Format:
         except (FileNotFoundError, NotADirectoryError):
             if not create:
                 raise FileNotFoundError(f"{bucket.address} has no format.json") from None
-        form = {"format": 1, "id": secrets.token_hex(16), "read": [], "write": []}
+        form = {"format": 1, "id": os.urandom(16).hex(), "read": [], "write": []}
         bucket.create("format.json", canonical.encode(form))
     document = canonical.decode(data, f"{bucket.address}/format.json")
     try:

@@ -113,10 +113,7 @@ class Remote(ABC):
     def read_small(self, package: Package, digests: Iterable[str]) -> dict[str, bytes]:
         """Return small objects by digest, each checked.
 
-        Raises
-        ------
-        Damaged
-            One of them is not there.
+        Raises `Damaged`: One of them is not there.
         """
         wanted = set(digests)
         found: dict[str, bytes] = {}
@@ -156,12 +153,7 @@ class BucketRemote(Remote):
     def open(cls, address: str, *, create: bool = False) -> "BucketRemote":
         """Open the place at a folder or bucket address; make one if asked.
 
-        Raises
-        ------
-        RemoteNotFound
-            There is none.
-        BadInput
-            The folder holds something else.
+        Raises `RemoteNotFound`: There is none. Raises `BadInput`: The folder holds something else.
         """
         bucket = open_bucket(address)
         if create and isinstance(bucket, LocalBucket):

@@ -148,10 +148,7 @@ class Store(Place):
     ) -> None:
         """Remember the newest record of a remote; refuse one that is older or another.
 
-        Raises
-        ------
-        ChainRefused
-            We saw a later record, or another one of the same number.
+        Raises `ChainRefused`: We saw a later record, or another one of the same number.
         """
         before = self.seen(remote, package)
         record = newest.record
@@ -202,10 +199,7 @@ class Store(Place):
     def reader(self, package: Package, revision: str) -> ManifestReader:
         """Return the manifest of a revision; its pages are read when needed.
 
-        Raises
-        ------
-        Damaged, DigestMismatch, BadPack
-            The header is not here, or has changed.
+        Raises `Damaged`, `DigestMismatch`, `BadPack`: The header is not here, or has changed.
         """
         header = decode_header(self.read_small(package, revision))
         return ManifestReader(header, lambda digest: self.read_small(package, digest))
@@ -235,10 +229,7 @@ class Store(Place):
 
         A small object is written out to `unpacked/`, which is a cache.
 
-        Raises
-        ------
-        DigestMismatch, BadPack
-            The bytes here are not the bytes of the entry.
+        Raises `DigestMismatch`, `BadPack`: The bytes here are not the bytes of the entry.
         """
         path = self.object_path(entry.digest, entry.size)
         if path is not None:

@@ -62,6 +62,11 @@ def plan_fetch(
         The entries that are wanted, in order of their paths.
     have
         Given small digests and large ones with their sizes, returns those that are here.
+
+    Returns
+    -------
+    Plan
+        What is not here, by sort, each in order of paths.
     """
     parts: dict[str, int] = {}
     documents: dict[str, int] = {}
@@ -178,10 +183,8 @@ def filling(store: Store) -> Iterator[LocalBatch]:
 def fetch_manifest(store: Store, remote: Remote, package: Package, revision: str) -> ManifestReader:
     """Bring the header and the pages of a revision into the store, checked as a receiver must.
 
-    Raises
-    ------
-    NotCanonical, DigestMismatch, Damaged
-        The remote gives something else than what the revision names.
+    Raises `NotCanonical`, `DigestMismatch`, `Damaged`: The remote gives something else than what
+    the revision names.
     """
     fresh: dict[str, bytes] = {}
     if not store.has_small(package, [revision]) - store.condemned():
@@ -226,12 +229,8 @@ def fetch(
 ) -> None:
     """Bring the objects of a plan into the store; on return they are durable.
 
-    Raises
-    ------
-    DiskFull
-        Before the first byte, if they would not fit.
-    DigestMismatch, Damaged, NetworkError, Interrupted
-        What was verified until then is kept.
+    Raises `DiskFull`: Before the first byte, if they would not fit. Raises `DigestMismatch`,
+    `Damaged`, `NetworkError`, `Interrupted`: What was verified until then is kept.
     """
     check_room(store, plan.bytes + (1 << 20) * bool(plan))
     counter = Counter("download", plan.bytes, watch, remote.stop)
@@ -310,7 +309,7 @@ def _fetch_large(
 ) -> None:
     digest, size = entry.digest, entry.size
     where = f"{package}/{entry.path} (object {digest[:12]}) from {remote.address}"
-    part = Part.adopt(store.files.staging, digest) or Part.new(store.files.staging, digest)
+    part = batch.part(digest)
     hasher = Hasher(pieces=entry.pieces is not None)
     done = False
     try:
@@ -366,12 +365,8 @@ def push(
 ) -> Kept:
     """Send a revision to a remote: only what it lacks, the record last.
 
-    Raises
-    ------
-    Damaged
-        Something of the revision is not in this store.
-    PushConflict
-        The remote moved on.
+    Raises `Damaged`: Something of the revision is not in this store. Raises `PushConflict`: The
+    remote moved on.
     """
     revision = draft.revision
     reader = store.reader(package, revision)
