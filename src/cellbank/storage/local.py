@@ -15,7 +15,7 @@ CHUNK: Final = 1 << 20
 Data = bytes | bytearray | memoryview
 
 _spare_buffers: list[bytearray] = []
-"""Memory that was read into before: asking the system for 1 MiB anew costs as much as filling it."""
+"""Memory that was read into before: to get 1 MiB anew costs as much as to fill it."""
 
 
 class Bucket(Protocol):
