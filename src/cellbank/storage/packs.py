@@ -10,7 +10,7 @@ as one zstd frame. See docs/formats.md for every byte.
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import zstandard
@@ -34,6 +34,11 @@ _OBJECT: Final = struct.Struct("<32sIII")  # digest, block, offset in the plain 
 _TRAILER: Final = struct.Struct("<III32s8s")  # format, table bytes, index bytes, digest, magic
 TRAILER_BYTES: Final = _TRAILER.size
 LEVEL: Final = 1
+
+WINDOW: Final = 192
+"""So many objects on each side of the guess are looked at: three standard deviations and more."""
+PEEKS: Final = 32
+"""After so many look-ups the whole index is read."""
 
 Spot = tuple[int, int, int]
 """Where an object lies in a pack: block, offset in the plain block, length."""
@@ -146,6 +151,10 @@ class PackIndex:
     def __len__(self) -> int:
         return self._count
 
+    def ends(self) -> tuple[str, str]:
+        """Return the first and the last digest."""
+        return self._digest_at(0).hex(), self._digest_at(self._count - 1).hex()
+
     def digests(self) -> Iterator[str]:
         """Yield the digests of all objects, sorted."""
         for digest, _, _, _ in _OBJECT.iter_unpack(self._index):
@@ -183,6 +192,59 @@ class PackIndex:
     def blocks(self) -> int:
         """Return the number of blocks."""
         return len(self._table) // _BLOCK.size
+
+
+class LazyPackIndex:
+    """The index of a pack that is quick to read from: looked into where the object must be.
+
+    Digests are evenly spread, so a window around the guess nearly always has the object. Whoever
+    asks often, or for everything, gets the whole index, checked.
+    """
+
+    def __init__(self, read: Callable[[int, int], bytes], trailer: bytes, where: str) -> None:
+        self._read = read
+        self._where = where
+        self._tail = PackIndex.tail_bytes(trailer, where)
+        _, self._table_bytes, index_bytes, _, _ = _TRAILER.unpack(trailer)
+        self._count = index_bytes // _OBJECT.size
+        self._peeks = 0
+        self._whole: PackIndex | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def whole(self) -> PackIndex:
+        """Return the whole index, checked; raises `BadPack`."""
+        if self._whole is None:
+            self._whole = PackIndex.parse(self._read(-self._tail, self._tail), self._where)
+        return self._whole
+
+    def find(self, digest: str) -> Spot | None:
+        """Return where an object lies, or None."""
+        self._peeks += 1
+        if self._whole is not None or self._peeks > PEEKS or self._count <= 2 * WINDOW:
+            return self.whole().find(digest)
+        guess = int(digest[:16], 16) * self._count >> 64
+        start = min(max(guess - WINDOW, 0), self._count - 2 * WINDOW)
+        at = -self._tail + self._table_bytes + start * _OBJECT.size
+        window = PackIndex(b"", self._read(at, 2 * WINDOW * _OBJECT.size))
+        first, last = window.ends()
+        if not (start == 0 or first <= digest) or not (
+            start + 2 * WINDOW == self._count or digest <= last
+        ):
+            return self.whole().find(digest)
+        return window.find(digest)
+
+    def block(self, number: int, where: str) -> tuple[int, int, int, int]:
+        """Return (offset, length, plain length, codec) of a block, else raise `BadPack`."""
+        if self._whole is not None:
+            return self._whole.block(number, where)
+        if number >= self._table_bytes // _BLOCK.size:
+            raise BadPack(where, "an object lies in no block")
+        record = self._read(-self._tail + number * _BLOCK.size, _BLOCK.size)
+        if len(record) != _BLOCK.size:
+            raise BadPack(where, "it is cut short")
+        return PackIndex(record, b"").block(0, where)
 
 
 def decode_block(coded: bytes, plain_length: int, codec: int, where: str) -> bytes:

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -35,6 +36,7 @@ from cellbank.model.reference import Package
 from cellbank.storage.local import Bucket
 from cellbank.storage.packs import (
     TRAILER_BYTES,
+    LazyPackIndex,
     PackIndex,
     Spot,
     cut,
@@ -248,7 +250,7 @@ class Place:
         rest = set(wanted)
         packs = self.packs(package)
         packs.refresh()
-        for name, index in list(packs.indexes().items()):
+        for name, index in packs.indexes(up_to=len(rest)).items():
             inside = set(index.digests())
             if inside and inside <= rest:
                 try:
@@ -332,7 +334,7 @@ class PackSet:
     def __init__(self, bucket: Bucket, package: Package) -> None:
         self._bucket = bucket
         self._package = package
-        self._indexes: dict[str, PackIndex] = {}
+        self._known: dict[str, LazyPackIndex] = {}
         self.bad: dict[str, str] = {}
         self._listed = False
         self._refreshing = threading.Lock()
@@ -345,36 +347,51 @@ class PackSet:
         """List the packs again; say whether the listing changed."""
         with self._refreshing:
             names = {n for n in self._bucket.names(self.key("").rstrip("/")) if is_digest(n)}
-            old = self._indexes.keys() | self.bad.keys()
+            old = self._known.keys() | self.bad.keys()
             if old != names:
-                self._indexes = {n: i for n, i in self._indexes.items() if n in names}
                 self.bad = {n: why for n, why in self.bad.items() if n in names}
-                self._indexes = self._indexes | self._read_indexes(names - old)
+                kept = {n: index for n, index in self._known.items() if n in names}
+                self._known = kept | self._open(names - old)
             self._listed = True
             return old != names
 
-    def _read_indexes(self, names: Iterable[str]) -> dict[str, PackIndex]:
+    def _open(self, names: Iterable[str]) -> dict[str, LazyPackIndex]:
         found = {}
-        for name in names:
+        for name in sorted(names):
             key = self.key(name)
             try:
-                # The tails of most packs come with one read.
-                tail = self._bucket.read_range(key, -(64 << 10), 64 << 10)
-                need = PackIndex.tail_bytes(tail[-TRAILER_BYTES:], key)
-                if need > len(tail):
-                    tail = self._bucket.read_range(key, -need, need)
-                found[name] = PackIndex.parse(tail[-need:], key)
+                trailer = self._bucket.read_range(key, -TRAILER_BYTES, TRAILER_BYTES)
+                found[name] = LazyPackIndex(partial(self._bucket.read_range, key), trailer, key)
             except BadPack as error:
-                self.bad[name] = str(error)
+                self.bad[name] = error.message
             except FileNotFoundError:
                 continue
         return found
 
-    def indexes(self) -> dict[str, PackIndex]:
-        """Return the index of every pack by its name."""
+    def _list(self) -> dict[str, LazyPackIndex]:
         if not self._listed:
             self.refresh()
-        return self._indexes
+        return self._known
+
+    def _whole(self, name: str, index: LazyPackIndex) -> PackIndex | None:
+        """Return the whole index of a pack, or None if it is damaged or gone."""
+        try:
+            return index.whole()
+        except BadPack as error:
+            self.bad[name] = error.message
+            self._known = {n: i for n, i in self._known.items() if n != name}
+        except FileNotFoundError:
+            pass
+        return None
+
+    def indexes(self, *, up_to: int | None = None) -> dict[str, PackIndex]:
+        """Return the whole index of every pack by its name, or of those with few objects."""
+        opened = {
+            name: self._whole(name, index)
+            for name, index in self._list().items()
+            if up_to is None or len(index) <= up_to
+        }
+        return {name: index for name, index in opened.items() if index is not None}
 
     def digests(self) -> set[str]:
         """Return the digests of all objects in all packs."""
@@ -389,8 +406,15 @@ class PackSet:
 
     def find(self, digest: str) -> tuple[str, Spot] | None:
         """Return (pack, (block, offset, length)) of an object, or None."""
-        for name, index in self.indexes().items():
-            place = index.find(digest)
+        for name, index in self._list().items():
+            try:
+                place = index.find(digest)
+            except BadPack as error:
+                self.bad[name] = error.message
+                self._known = {n: i for n, i in self._known.items() if n != name}
+                continue
+            except FileNotFoundError:
+                continue
             if place is not None:
                 return name, place
         return None
@@ -420,6 +444,6 @@ class PackSet:
 
     def _read_block(self, name: str, block: int) -> bytes:
         key = self.key(name)
-        offset, length, plain_length, codec = self._indexes[name].block(block, key)
+        offset, length, plain_length, codec = self._known[name].block(block, key)
         coded = self._bucket.read_range(key, offset, length)
         return decode_block(coded, plain_length, codec, key)
