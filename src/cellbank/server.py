@@ -133,7 +133,7 @@ def _server(app: Any, listening: socket.socket) -> Any:
     """Return granian, in this process, on a socket that is ours."""
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
-    from granian.net import SocketHolder
+    from granian.net import SocketHolder  # type: ignore[attr-defined]
     from granian.server.embed import Server
 
     class OnOurSocket(Server):
@@ -141,7 +141,8 @@ def _server(app: Any, listening: socket.socket) -> Any:
 
         def _init_shared_socket(self) -> None:
             # It closes the descriptor when it stops.
-            self._shd = SocketHolder(listening.detach(), False, BACKLOG)
+            holder: Any = SocketHolder
+            self._shd = holder(listening.detach(), False, BACKLOG)
 
     return OnOurSocket(
         app,

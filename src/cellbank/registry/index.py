@@ -81,9 +81,9 @@ class Index:
         with self._lock:
             known = self._reaches.get(package)
             lock = self._locks.setdefault(package, threading.Lock())
-        if known is not None and known.has(wanted):
-            if time.monotonic() - known.looked < FRESH_SECONDS:
-                return known
+            fresh = known is not None and time.monotonic() - known.looked < FRESH_SECONDS
+        if known is not None and fresh and known.has(wanted):
+            return known
         with lock:
             with self._lock:
                 known = self._reaches.get(package)

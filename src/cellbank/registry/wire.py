@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -48,16 +48,22 @@ async def gathered(request: Request, limit: int) -> AsyncIterator[list[bytes]]:
         raise BadInput(f"the body is longer than {limit} bytes")
     chunks: list[bytes] = []
     held, total = 0, 0
-    async for chunk in request.stream():
-        held += len(chunk)
-        total += len(chunk)
-        if total > limit:
-            raise BadInput(f"the body is longer than {limit} bytes")
-        if chunk:
-            chunks.append(chunk)
-        if held >= GATHER:
+    try:
+        async for chunk in request.stream():
+            held += len(chunk)
+            total += len(chunk)
+            if total > limit:
+                raise BadInput(f"the body is longer than {limit} bytes")
+            if chunk:
+                chunks.append(chunk)
+            if held >= GATHER:
+                yield chunks
+                chunks, held = [], 0
+    except ClientDisconnect:
+        # What has come need not come again.
+        if chunks:
             yield chunks
-            chunks, held = [], 0
+        raise
     if chunks:
         yield chunks
 
