@@ -168,7 +168,8 @@ def push(
         seen = store.seen(remote.id, package)
         latest = latest_at(remote, package)
         size = store.reader(package, revision).header.bytes
-        if latest == revision:
+        # Access travels with a push, so a wish for it is pushed even where nothing else is new.
+        if latest == revision and public is None:
             newest = remote.newest(package)
         else:
             base = latest if force else (seen.state.latest if seen else "")
