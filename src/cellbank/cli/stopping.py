@@ -58,6 +58,9 @@ class Stopper:
 def leave(code: int, words: bytes = b"") -> NoReturn:
     """End the process now, without waiting for any thread."""
     with contextlib.suppress(OSError):
+        if words and os.isatty(2):
+            # A bar hides the cursor.
+            os.write(2, b"\x1b[?25h\n")
         os.write(2, words)
     os._exit(code)
 
