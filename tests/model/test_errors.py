@@ -15,7 +15,11 @@ from cellbank.model.errors import (
     to_wire,
 )
 
-CLASSES = error_classes()
+CLASSES = {
+    name: made
+    for name, made in error_classes().items()
+    if made.__module__ == CellbankError.__module__
+}
 EXIT_CODES = {2, 3, 4, 5, 6, 7, 8, 130}
 
 
