@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 
-_BLOCK = re.compile(r"(?:^```|^<!-- )(console|pycon)\n(.*?)(?:^```|^-->)$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"(?:^```|^<!-- )(console|pycon)\n(.*?)(?:^```|^-->)$", re.MULTILINE | re.DOTALL
+)
 _COMMAND = re.compile(r"^\$ (.*(?:\n> .*)*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 _VALUE = re.compile(r"\b[0-9a-f]{12,64}\b|\bcbk_[\w-]+")
 """A digest or a token: typed later as it came out here."""
