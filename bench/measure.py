@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-SETTLE_SECONDS = 0.2
 TICKS = os.sysconf("SC_CLK_TCK")
 _REQUEST = re.compile(rb"(?:GET|HEAD|POST|PUT|PATCH|DELETE) /\S* HTTP/1\.1\r\n")
 _LONGEST_REQUEST = 512
@@ -34,10 +33,10 @@ class Failed(Exception):
     """A step did not do what it should."""
 
 
-def settle() -> None:
+def settle(seconds: float) -> None:
     """Let the disk come to rest, so that no step pays for what another wrote."""
     os.sync()
-    time.sleep(SETTLE_SECONDS)
+    time.sleep(seconds)
 
 
 def run(

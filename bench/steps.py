@@ -5,16 +5,18 @@ import shutil
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from measure import CountingPassage, Sample, Server, bytes_on_disk, run, serving, settle
 
 BENCH = Path(__file__).parent
+SETTLE_SECONDS = 0.2
 MANIFEST_STEPS = ("read", "list", "compare-scattered", "compare-neighbours")
 
-Say = Callable[[str], None]
+WHOLE = ("build", "push, folder", "install, folder", "push, HTTP", "install, HTTP")
+"""The steps that move everything."""
 
 
 class Files:
@@ -33,15 +35,15 @@ class Files:
         self._folder = folder
         self._source = folder / "source"
         self._command = command
-        self._quick = ["--quick"] if quick else []
+        self.quick = quick
         self._reference = f"bench/{name.lower()}"
         self._changes = 0
         folder.mkdir()
         self._make("--change", "0")
 
     def _make(self, *options: str) -> None:
-        program = BENCH / "workloads.py"
-        run([sys.executable, program, self.name, self._source, *self._quick, *options])
+        program, share = BENCH / "workloads.py", ["--quick"] if self.quick else []
+        run([sys.executable, program, self.name, self._source, *share, *options])
 
     def _change(self) -> None:
         self._changes += 1
@@ -49,11 +51,9 @@ class Files:
 
     def round(self, *, http: bool) -> None:
         """Measure every step once."""
-        self._copy()
         with self._scratch("lab") as lab:
             with self._scratch("remote") as remote, self._scratch("user") as user:
                 self._through_folder(lab, remote, user)
-            self._copy()
             if not http:
                 return
             with self._scratch("registry") as registry, self._scratch("user") as user:
@@ -88,9 +88,13 @@ class Files:
         words = [self._command, "serve", str(registry), "--port", "0"]
         return serving(words, {**os.environ, "CELLBANK_HOME": f"{registry}-home"})
 
+    def _settle(self) -> None:
+        if not self.quick:
+            settle(SETTLE_SECONDS)
+
     def _copy(self) -> None:
         with self._scratch("copy") as copy:
-            settle()
+            self._settle()
             self.samples["cp -r"].append(run(["cp", "-r", self._source, copy])[0])
 
     def _cellbank(self, home: Path, *words: str | Path, token: str = "") -> Sample:
@@ -98,7 +102,10 @@ class Files:
         return run([self._command, *words], environment)[0]
 
     def _step(self, name: str, home: Path, *words: str | Path) -> None:
-        settle()
+        # A copy right before each large step: both meet the same neighbours and the same memory.
+        if name in WHOLE:
+            self._copy()
+        self._settle()
         self.samples[name].append(self._cellbank(home, *words))
 
     def _through_folder(self, lab: Path, remote: Path, user: Path) -> None:
@@ -136,7 +143,9 @@ class Files:
     def _over_http(self, lab: Path, registry: Path, user: Path) -> None:
         with self._serving(registry) as server:
             for step, home, words in self._http_steps(lab, user, server.url):
-                settle()
+                if step in WHOLE:
+                    self._copy()
+                self._settle()
                 before = server.cpu()
                 took = self._cellbank(home, *words, token=server.token)
                 used = server.cpu() - before
@@ -153,7 +162,7 @@ def manifest_steps(
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(dir=folder) as store:
             for step in ("write", *MANIFEST_STEPS):
-                settle()
+                settle(SETTLE_SECONDS)
                 words = [sys.executable, BENCH / "manifest.py", step, store, str(count)]
                 sample, said = run(words)
                 seconds[step].append(float(said))

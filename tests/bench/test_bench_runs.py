@@ -1,0 +1,62 @@
+"""The benchmarks still run, and measure every step. Nothing is timed here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parents[2] / "bench/run.py"
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[str]]]:
+    """Return title → step → the cells of its row."""
+    pytest.importorskip("tifffile", reason="the benchmarks make TIFF files")
+    place = tmp_path_factory.mktemp("bench")
+    words = ["--quick", "--runs", "1", "--markdown", "--folder", place]
+    done = subprocess.run(
+        [sys.executable, BENCH, *words], capture_output=True, text=True, check=False, timeout=110
+    )
+    assert 0 == done.returncode, done.stderr
+    assert [] == list(place.iterdir())
+    found: dict[str, dict[str, list[str]]] = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("### "):
+            rows = found.setdefault(line[4:].partition(" on ")[0], {})
+        elif line.startswith("| "):
+            step, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            rows[step] = cells
+    return found
+
+
+@pytest.mark.parametrize("name", ["W1", "W2"])
+def test_every_step_with_files_is_measured(
+    tables: dict[str, dict[str, list[str]]], name: str
+) -> None:
+    head, *steps = tables[name]
+
+    assert "step" == head
+    whole = ["build", "push, folder", "install, folder", "push, HTTP", "install, HTTP"]
+    again = [f"{what}: {step}" for what in ("1 %", "same") for step in whole]
+    assert ["cp -r", *whole, *again, "verify"] == steps
+
+
+@pytest.mark.parametrize("name", ["W1", "W2"])
+def test_requests_over_http_are_counted_and_few(
+    tables: dict[str, dict[str, list[str]]], name: str
+) -> None:
+    requests = {step: cells[-1] for step, cells in tables[name].items() if "HTTP" in step}
+
+    assert 6 == len(requests)
+    assert all(0 < int(count) < 30 for count in requests.values())
+
+
+def test_every_step_with_a_large_manifest_is_measured(
+    tables: dict[str, dict[str, list[str]]],
+) -> None:
+    assert 1 + 5 == len(tables["A manifest of 10,000 entries"])
+
+
+def test_starting_is_measured(tables: dict[str, dict[str, list[str]]]) -> None:
+    assert "cellbank --version" in tables["Start, median of 1"]
