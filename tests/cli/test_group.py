@@ -62,7 +62,7 @@ def test_the_version_is_told_without_what_only_other_commands_need(clean_env):
 
     code = (
         "import sys\nfrom cellbank.cli import run\ncode = run(['--version'])\n"
-        "heavy = {'rich', 'pycurl', 'obstore', 'cellbank.api', 'fastapi', 'numpy'}\n"
+        "heavy = {'msgspec', 'rich', 'pycurl', 'obstore', 'cellbank.api', 'fastapi', 'numpy'}\n"
         "sys.exit(code or heavy & set(sys.modules) or 0)"
     )
     done = subprocess.run(
@@ -74,7 +74,7 @@ def test_the_version_is_told_without_what_only_other_commands_need(clean_env):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["instal"], "Did you mean install"),
+        (["inspct"], "Did you mean inspect"),
         (["install"], "Missing argument 'REF'"),
         (["install", "a/b", "--form", "x"], "--from"),
         (["tree", "a/b", "--depth", "deep"], "--depth"),

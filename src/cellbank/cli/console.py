@@ -4,11 +4,13 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellbank.cli.text import safe, safe_json
 from cellbank.model.errors import DiskError
-from cellbank.model.progress import Watcher
+
+if TYPE_CHECKING:
+    from cellbank.model.progress import Watcher
 
 
 class Console:
@@ -76,7 +78,7 @@ class Console:
     # --- watching
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator[Watcher]:
+    def watching(self) -> "Iterator[Watcher]":
         """Give what shows the progress of a job: a bar at a terminal, elsewhere few lines."""
         from cellbank.cli.progress import Shown
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,13 +10,16 @@ from cellbank.cli.console import Console, emit_bytes
 from cellbank.cli.group import command
 from cellbank.cli.names import REF
 from cellbank.model.errors import BadInput
-from cellbank.packages.nodes import DataNode
+
+if TYPE_CHECKING:
+    from cellbank.packages.nodes import DataNode
 
 CHUNK = 1 << 20
 
 
-def _entry(ref: str) -> DataNode:
+def _entry(ref: str) -> "DataNode":
     from cellbank.api import having
+    from cellbank.packages.nodes import DataNode
 
     node = having.load(ref)
     if not isinstance(node, DataNode):
@@ -23,7 +27,7 @@ def _entry(ref: str) -> DataNode:
     return node
 
 
-def _facts(node: DataNode) -> dict[str, object]:
+def _facts(node: "DataNode") -> dict[str, object]:
     entry = node.entry
     return {
         "path": entry.path,
