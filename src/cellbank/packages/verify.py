@@ -8,7 +8,13 @@ from typing import Final
 import msgspec
 
 from cellbank.model.digest import SMALL_BELOW, digest_of
-from cellbank.model.errors import BadPack, CellbankError, Damaged, DigestMismatch, IntegrityError
+from cellbank.model.errors import (
+    BadPack,
+    CellbankError,
+    DigestMismatch,
+    IntegrityError,
+    Interrupted,
+)
 from cellbank.model.manifest import Entry
 from cellbank.model.progress import Watcher, ignore
 from cellbank.model.reference import Package
@@ -250,7 +256,9 @@ def repair(
     )
     try:
         fetch(store, remote, package, plan, watch)
-    except (Damaged, CellbankError):
+    except Interrupted:
+        raise
+    except CellbankError:
         if len(damaged) == 1:
             return [], damaged
         # One that cannot be had must not keep the others from being repaired.
