@@ -2,11 +2,8 @@
 
 import threading
 
-from blake3 import blake3
-
-from cellbank.model.digest import PieceHasher
 from cellbank.model.errors import BadInput, DigestMismatch
-from cellbank.storage.local import LocalBatch, LocalBucket, Part, read_chunks
+from cellbank.storage.local import Hasher, LocalBatch, LocalBucket, Part, read_chunks
 from cellbank.storage.place import object_key
 
 
@@ -49,8 +46,7 @@ class Incoming:
 
     def _restart(self) -> None:
         self.arrived = 0
-        self._hash: PieceHasher | None = PieceHasher() if self._expected.pieces else None
-        self._whole = blake3()
+        self._hasher = Hasher(pieces=self._expected.pieces is not None)
 
     def _adopt(self) -> None:
         part = Part.adopt(self._bucket.staging, self._stem)
@@ -60,15 +56,9 @@ class Incoming:
             part.discard()
             return
         for chunk in read_chunks(part.path):
-            self._update(chunk)
+            self._hasher.update(chunk)
         self._part = part
         self.arrived = part.size
-
-    def _update(self, data: bytes | memoryview) -> None:
-        if self._hash is not None:
-            self._hash.update(data)
-        else:
-            self._whole.update(data)
 
     def start(self, offset: int) -> int:
         """Return the turn of a request that sends bytes from `offset`.
@@ -106,7 +96,7 @@ class Incoming:
             try:
                 for chunk in chunks:
                     self._part.write(chunk)
-                    self._update(chunk)
+                    self._hasher.update(chunk)
                     self.arrived += len(chunk)
             except OSError:
                 # A part of the last bytes may be in the file: it does not fit the hash any more.
@@ -131,16 +121,12 @@ class Incoming:
         with self._lock:
             if self.arrived < expected.size or self._part is None:
                 return False
-            where = f"the object {expected.digest[:12]}"
-            found = self._hash.digest() if self._hash is not None else self._whole.hexdigest()
-            if found != expected.digest:
+            try:
+                where = f"the object {expected.digest[:12]}"
+                self._hasher.check(where, expected.digest, expected.pieces)
+            except DigestMismatch:
                 self._drop()
-                raise DigestMismatch(where, expected.digest, found)
-            if self._hash is not None:
-                pieces = blake3(self._hash.piece_list()).hexdigest()
-                if pieces != expected.pieces:
-                    self._drop()
-                    raise DigestMismatch(f"{where}, its pieces", expected.pieces or "", pieces)
+                raise
             batch.take(object_key(expected.digest), self._part)
             self._part = None
             return True

@@ -71,11 +71,16 @@ class HttpRemote(Remote):
 
     def whoami(self) -> str:
         """Return who the registry says we are; nothing for nobody."""
-        return self._api.json(Request("GET", f"{ROOT}/whoami"), WhoAnswer).name
+        return self._ask().json(Request("GET", f"{ROOT}/whoami"), WhoAnswer).name
 
     def stop(self) -> None:
-        """Break off all that is under way; the remote is not used after that."""
+        """Break off all that is under way in other threads; what is asked later works again."""
         self._client.stop.set()
+
+    def _ask(self) -> Api:
+        """Return the API for something new: what was stopped before is over."""
+        self._client.stop.clear()
+        return self._api
 
     def close(self) -> None:
         """Let go of connections."""
@@ -86,7 +91,7 @@ class HttpRemote(Remote):
     def packages(self) -> list[Package]:
         """Return the packages that we may see, sorted."""
         request = Request("GET", f"{ROOT}/packages", limit=MAX_LIST_BYTES)
-        names = self._api.json(request, PackagesAnswer).packages
+        names = self._ask().json(request, PackagesAnswer).packages
         try:
             return sorted(Package.parse(name) for name in names)
         except (InvalidName, InvalidReference):
@@ -95,7 +100,7 @@ class HttpRemote(Remote):
     def newest(self, package: Package) -> Kept:
         """Return the newest record of a package, else raise `PackageNotFound`."""
         request = Request("GET", path_of(package), limit=MAX_RECORD_BYTES)
-        return self._api.record(self._client.send(request).body, package)
+        return self._ask().record(self._client.send(request).body, package)
 
     def records(self, package: Package) -> Iterator[Kept]:
         """Yield the records of a package, newest first, checked to be one chain."""
@@ -126,6 +131,7 @@ class HttpRemote(Remote):
         self, package: Package, digests: Iterable[str], sink: Callable[[bytes], None]
     ) -> None:
         """Give `sink` packs that hold those of the small objects that are there, nothing else."""
+        self._ask()
         wanted = list(dict.fromkeys(digests))
         for start in range(0, len(wanted), MAX_DIGESTS):
             self._fetch_batch(package, wanted[start : start + MAX_DIGESTS], sink)
@@ -186,8 +192,8 @@ class HttpRemote(Remote):
         self, package: Package, revision: str, header: bytes, reader: ManifestReader
     ) -> "HttpUpload":
         """Begin a push, or go on with one that broke off."""
-        return HttpUpload(self._api, package, header, reader)
+        return HttpUpload(self._ask(), package, header, reader)
 
     def append(self, package: Package, draft: Draft) -> Kept:
         """Append an event that brings no objects."""
-        return self._api.send_draft(package, f"{path_of(package)}/log", draft)
+        return self._ask().send_draft(package, f"{path_of(package)}/log", draft)

@@ -132,7 +132,7 @@ class Remote(ABC):
         return found
 
     def stop(self) -> None:  # noqa: B027  nothing to wait for in a folder
-        """Break off what is under way in other threads; the remote is not used after that."""
+        """Break off what is under way in other threads; what is asked later works again."""
 
     def close(self) -> None:  # noqa: B027  most remotes have none
         """Let go of connections."""
