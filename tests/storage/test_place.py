@@ -306,14 +306,20 @@ def test_a_record_at_the_wrong_place_is_noticed(place: Place, three: list[Kept])
 
 def test_a_gap_in_the_log_is_noticed(place: Place, three: list[Kept]) -> None:
     assert 3 == len(three)
-    place.bucket.delete(package_key(PACKAGE, "log", log.record_key(1)))
+    for number in (1, 0):
+        place.bucket.delete(package_key(PACKAGE, "log", log.record_key(number)))
+        with pytest.raises(NotCanonical):
+            list(place.records(PACKAGE))
+    place.bucket.replace(package_key(PACKAGE, "log", log.record_key(1)), three[1].data)
     with pytest.raises(NotCanonical):
         list(place.records(PACKAGE))
 
 
 def test_other_files_beside_the_records_do_not_count(place: Place, three: list[Kept]) -> None:
-    place.bucket.replace(package_key(PACKAGE, "log", ".keep"), b"")
+    for name in (".keep", "1", "999999999999.tmp"):
+        place.bucket.replace(package_key(PACKAGE, "log", name), b"")
     assert three[0] == place.newest(PACKAGE)
+    assert three == list(place.records(PACKAGE))
 
 
 def test_an_older_or_another_newest_record_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A place: the one layout of objects, packs and logs, in a folder, a bucket or a registry."""
 
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -59,6 +60,9 @@ class Format(msgspec.Struct, frozen=True):
     write: list[str]
 
 
+_is_record_key = re.compile("[0-9]{12}").fullmatch
+
+
 def object_key(digest: str) -> str:
     """Return the key of a large object."""
     return f"objects/{digest[:2]}/{digest}"
@@ -110,10 +114,12 @@ class Place:
 
     def newest(self, package: Package) -> Kept | None:
         """Return the newest record of the log, which holds the state, or None."""
-        names = [name for name in self.bucket.names(package_key(package, "log")) if name.isdigit()]
-        if not names:
-            return None
-        return self._record_at(package, names[0])
+        keys = self._record_keys(package)
+        return self._record_at(package, keys[0]) if keys else None
+
+    def _record_keys(self, package: Package) -> list[str]:
+        names = self.bucket.names(package_key(package, "log"))
+        return [name for name in names if _is_record_key(name)]
 
     def _record_at(self, package: Package, key: str) -> Kept:
         kept = decode_record(self.bucket.read(package_key(package, "log", key)))
@@ -127,12 +133,14 @@ class Place:
         Raises `NotCanonical`: A record is damaged, or the chain is broken.
         """
         newer: Kept | None = None
-        for name in self.bucket.names(package_key(package, "log")):
-            kept = self._record_at(package, name)
+        for key in self._record_keys(package):
+            kept = self._record_at(package, key)
             if newer is not None:
                 check_chain(str(package), newer, kept)
             yield kept
             newer = kept
+        if newer is not None and newer.record.number != 0:
+            raise NotCanonical(f"the log of {package}", "its oldest records are missing")
 
     def state_of(self, package: Package) -> Kept:
         """Return the newest record, else raise `PackageNotFound` with near names."""
