@@ -206,7 +206,7 @@ class LazyPackIndex:
         self._where = where
         self._tail = PackIndex.tail_bytes(trailer, where)
         _, self._table_bytes, index_bytes, _, _ = _TRAILER.unpack(trailer)
-        self._count = index_bytes // _OBJECT.size
+        self._count: int = index_bytes // _OBJECT.size
         self._peeks = 0
         self._whole: PackIndex | None = None
 
