@@ -1,6 +1,8 @@
 """Tests of `build` and `push`."""
 
-from tests.cli.conftest import fill, revision_of
+import subprocess
+
+from tests.cli.conftest import COMMAND, fill, revision_of
 
 
 def test_build_says_the_package_its_revision_and_what_was_read(cellbank, images):
@@ -65,6 +67,24 @@ def test_push_can_carry_a_message_of_its_own(cellbank, built, remote):
 def test_push_goes_to_the_remote_of_the_environment(cellbank, built, remote, monkeypatch):
     monkeypatch.setenv("CELLBANK_REMOTE", str(remote))
     assert str(remote) in cellbank("push", built).ok().out
+
+
+def test_of_two_pushes_at_once_one_wins(images, clean_env, remote, process, tmp_path):
+    running = []
+    for name in ("one", "two"):
+        fill(images, {"README.md": name})
+        env = {**clean_env, "CELLBANK_HOME": str(tmp_path / name)}
+        process("build", "demo/nuclei", images, env=env).ok()
+        arguments = [COMMAND, "push", "demo/nuclei", "--to", str(remote)]
+        running.append((arguments, env))
+    both = [
+        subprocess.Popen(arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for arguments, env in running
+    ]
+    errors = sorted((one.communicate(timeout=30)[1], one.returncode) for one in both)
+    assert [0, 8] == sorted(code for _, code in errors)
+    assert b"" == errors[0][0]
+    assert b"--force" in errors[1][0]
 
 
 def test_the_second_of_two_pushes_is_told_what_happened_and_how_to_go_on(

@@ -54,3 +54,12 @@ def test_what_is_said_goes_where_it_shall(clock):
     said = []
     Shown(said.append, bars=False, silent=False)(Said("word"))
     assert ["word"] == said
+
+
+def test_the_next_package_begins_anew(capsys, clock):
+    shown = Shown(print, bars=False, silent=False)
+    for total in (100, 200, 300):
+        clock[0] += 4
+        shown(Progress("verify", 0, total))
+        shown(Progress("verify", total, total))
+    assert ("", "") == capsys.readouterr()

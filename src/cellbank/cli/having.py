@@ -54,7 +54,14 @@ def _confirm(console: Console, *, yes: bool) -> Callable[[str], bool] | None:
     """
     if yes:
         return lambda question: question == OVERWRITE
-    return console.ask if at_terminal() else None
+    return (lambda question: _ask(console, question)) if at_terminal() else None
+
+
+def _ask(console: Console, question: str) -> bool:
+    answer = console.ask(question)
+    if not answer:
+        console.note("Nothing was changed.")
+    return answer
 
 
 @command("export", example="cellbank export aics/aics_23/fovs ./fovs")

@@ -41,7 +41,7 @@ class Shown:
         self._bars = bars
         self._silent = silent
         self._lock = threading.Lock()
-        self._job = ""
+        self._job = ("", 0)
         self._start = 0.0
         self._next = 0.0
         self._bar: Bar | None = None
@@ -67,12 +67,13 @@ class Shown:
 
     def _is_early(self, event: Progress, now: float) -> bool:
         ended = event.done >= event.total and self._bar is not None
-        return event.job == self._job and now < self._next and not ended
+        return (event.job, event.total) == self._job and now < self._next and not ended
 
     def _progress(self, event: Progress, now: float) -> None:
-        if event.job != self._job:
+        # The same job with another total is the next package's.
+        if (event.job, event.total) != self._job:
             self._end()
-            self._job, self._start = event.job, now
+            self._job, self._start = (event.job, event.total), now
             self._next = now + (SHORT_SECONDS if self._bars else LINE_SECONDS)
         elif self._bars:
             self._next = now + REDRAW_SECONDS
@@ -97,7 +98,7 @@ class Shown:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        self._job = ""
+        self._job = ("", 0)
 
 
 def line(event: Progress, spent: float) -> str:
