@@ -103,8 +103,12 @@ class Pushed:
             raise NotCanonical("the manifest", f"{digest} has two lists of pieces")
 
     def check_object(self, digest: str, data: bytes) -> None:
-        """Check that a small object is one that the manifest names, with the size it says."""
-        size = self.named.small.get(digest) if self.named is not None else None
+        """Check that a small object is one that the manifest names, with the size it says.
+
+        Parts of the manifest are too: a pack of them whose answer was lost is sent again.
+        """
+        named = self.named.small if self.named is not None else {}
+        size = named.get(digest, self.parts.get(digest))
         if size is None:
             raise BadPack("the pack", f"the manifest does not name the object {digest}")
         if size != len(data):

@@ -147,6 +147,8 @@ class Session:
                 else:
                     self.pushed.check_object(digest, data)
                 inside.append(digest)
+            if self._known().issuperset(inside):
+                return
             key = package_key(self.package, "packs", digest_of(pack))
             if manifest and not set(self.pushed.parts) - self._known() - set(inside):
                 self.pushed.check()

@@ -21,7 +21,7 @@ from cellbank.storage.http_exchange import OK, Answer, Exchange, Line, Request, 
 
 MAX_REDIRECTS: Final = 5
 MAX_TRIES: Final = 5
-MAX_QUICK_TRIES: Final = 3
+FIRST_PAUSE = 0.2
 MAX_WAIT: Final = 20.0
 
 _PORTS: Final = {"http": 80, "https": 443}
@@ -57,12 +57,11 @@ class Tries:
 
     def again(self, trouble: Trouble) -> None:
         """Return after a while, or raise the error when there were enough tries."""
-        self._count += 1
-        if self._count >= (MAX_QUICK_TRIES if trouble.quick else MAX_TRIES):
+        self._count += trouble.weight
+        if self._count >= MAX_TRIES:
             raise trouble.error
-        pause = 0.2 * 2 ** (self._count - 1 if trouble.quick else self._count)
-        wait = max(pause * random.uniform(0.5, 1.0), trouble.after)  # noqa: S311  no secret
-        if self._stop.wait(min(wait, MAX_WAIT)):
+        pause = FIRST_PAUSE * 2**self._count * random.uniform(0.5, 1.0)  # noqa: S311  no secret
+        if self._stop.wait(min(max(pause, trouble.after), MAX_WAIT)):
             raise Interrupted
 
     def progressed(self) -> None:
@@ -125,7 +124,7 @@ class HttpClient:
             head = exchange.head
             if head.status in (_MOVED if request.method == "GET" else _MOVED_WITH_BODY):
                 exchange.take_back()
-                url = self._checked_target(url, head.headers.get("location", ""))
+                url = self._moved(url, head.headers.get("location", ""))
                 continue
             if head.status in OK or head.status in request.accept:
                 return Answer(head, exchange.body if request.sink is None else b"")
@@ -133,15 +132,15 @@ class HttpClient:
             self._refuse(Answer(head, exchange.body))
         raise BadAnswer(self.address, "it sends us from one address to the next")
 
-    def _checked_target(self, url: str, target: str) -> str:
-        old, new = urlsplit(url), urlsplit(urljoin(url, target))
-        same = (old.scheme, old.hostname, _port(old)) == (new.scheme, new.hostname, _port(new))
-        upgraded = (old.scheme, new.scheme) == ("http", "https") and old.hostname == new.hostname
-        if not same and not upgraded:
-            raise BadAnswer(self.address, f"it sends us elsewhere, to {new.hostname or 'nowhere'}")
-        if upgraded and new.path == old.path:
+    def _moved(self, url: str, location: str) -> str:
+        target = followed(url, location)
+        if target is None:
+            host = urlsplit(urljoin(url, location)).hostname or "nowhere"
+            raise BadAnswer(self.address, f"it sends us elsewhere, to {host}")
+        old, new = urlsplit(url), urlsplit(target)
+        if new.scheme != old.scheme and new.path == old.path:
             self._base = new._replace(path=urlsplit(self._base).path, query="").geturl()
-        return new.geturl()
+        return target
 
     def _refuse(self, answer: Answer) -> None:
         """Raise what a refusal says, as `Trouble` where another try may help."""
@@ -176,6 +175,22 @@ class HttpClient:
             handle = self._local.handle = pycurl.Curl()
             self._handles.append(handle)
         return handle
+
+
+def followed(url: str, location: str) -> str | None:
+    """Return where a redirect leads, or None where we do not follow it.
+
+    We follow it to the same host and port, and on the same host from http to https.
+    """
+    try:
+        old, new = urlsplit(url), urlsplit(urljoin(url, location))
+        same = (old.scheme, old.hostname, _port(old)) == (new.scheme, new.hostname, _port(new))
+    except ValueError:
+        return None
+    upgraded = (old.scheme, new.scheme) == ("http", "https") and old.hostname == new.hostname
+    if new.username is not None or not (same or upgraded):
+        return None
+    return new.geturl()
 
 
 def _port(parts: SplitResult) -> int | None:

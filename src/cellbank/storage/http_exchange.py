@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ SEND_BYTES: Final = 256 << 10
 GATHER_BYTES: Final = 512 << 10
 """libcurl gives 16 KiB at a time: too little to write or to hash without much ado."""
 SLOWEST: Final = 64
-"""Fewer bytes a second than this, for the whole of the time limit, are a stall."""
+"""Fewer bytes a second than this, for as long as the time limit, are a stall."""
 MAX_REFUSAL_BYTES: Final = 1 << 20
 OK: Final = range(200, 300)
 
@@ -35,12 +36,15 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Trouble(Exception):
-    """A failure that may pass: try again, or raise `error`."""
+    """A failure that may pass: try again, or raise `error`.
 
-    def __init__(self, error: CellbankError, *, quick: bool = False, after: float = 0.0) -> None:
+    One that is not likely to pass, or that took long already, weighs more than one try.
+    """
+
+    def __init__(self, error: CellbankError, *, weight: int = 1, after: float = 0.0) -> None:
         super().__init__(str(error))
         self.error = error
-        self.quick = quick
+        self.weight = weight
         self.after = after
 
 
@@ -98,6 +102,8 @@ class Exchange:
         self._raised: BaseException | None = None
         self._file = -1
         self._sent = 0
+        self._mark, self._marked = 0.0, time.monotonic()
+        self._stalled = False
 
     @property
     def head(self) -> Head:
@@ -178,8 +184,14 @@ class Exchange:
             return b""
         return data
 
-    def _on_progress(self, *_: float) -> int:
-        return 1 if self._line.stop.is_set() or self._raised is not None else 0
+    def _on_progress(self, _to_come: float, come: float, _to_go: float, gone: float) -> int:
+        """Say whether to break off; asked about once a second, also when nothing moves."""
+        # libcurl's own watch over slow connections takes 5 s longer to notice.
+        now, limit = time.monotonic(), self._line.timeout * self._request.patience
+        if come + gone - self._mark >= SLOWEST * limit:
+            self._mark, self._marked = come + gone, now
+        self._stalled = now - self._marked > limit
+        return 1 if self._stalled or self._line.stop.is_set() or self._raised is not None else 0
 
     # --- carrying it out
 
@@ -242,8 +254,6 @@ class Exchange:
             (pycurl.USERAGENT, "cellbank"),
             (pycurl.BUFFERSIZE, RECEIVE_BYTES),
             (pycurl.CONNECTTIMEOUT_MS, int(min(CONNECT_SECONDS, line.timeout) * 1000)),
-            (pycurl.LOW_SPEED_LIMIT, SLOWEST),
-            (pycurl.LOW_SPEED_TIME, max(int(line.timeout * request.patience), 1)),
             (pycurl.HEADERFUNCTION, self._on_header),
             (pycurl.WRITEFUNCTION, self._on_body),
             (pycurl.NOPROGRESS, 0),
@@ -279,14 +289,14 @@ class Exchange:
         import pycurl
 
         where = self._line.address
-        if code == pycurl.E_ABORTED_BY_CALLBACK:
+        if code == pycurl.E_ABORTED_BY_CALLBACK and not self._stalled:
             raise Interrupted
         if code in (pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST):
-            raise Trouble(Unreachable(where, _reason(message)), quick=True)
+            raise Trouble(Unreachable(where, _reason(message)), weight=2)
         if code in (pycurl.E_FTP_WEIRD_SERVER_REPLY, pycurl.E_UNSUPPORTED_PROTOCOL):
             raise BadAnswer(where, "it does not speak HTTP")
-        if code == pycurl.E_OPERATION_TIMEDOUT:
-            raise Trouble(Unreachable(where, "nothing moves any more"))
+        if self._stalled or code == pycurl.E_OPERATION_TIMEDOUT:
+            raise Trouble(Unreachable(where, "nothing moves any more"), weight=2)
         if code in (
             pycurl.E_PARTIAL_FILE,
             pycurl.E_GOT_NOTHING,

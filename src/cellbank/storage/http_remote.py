@@ -115,7 +115,9 @@ class HttpRemote(Remote):
                     check_chain(str(package), newer, kept)
                 yield kept
                 newer = kept
-            if newer is None or newer.record.number == 0:
+            if newer is None:
+                raise BadAnswer(self.address, "it gives a log without any record")
+            if newer.record.number == 0:
                 return
             found = self._records_before(package, newer.record.number)
             if not found:
