@@ -24,7 +24,7 @@ _ALIKE = [
     (re.compile(r"\b[\d.]+ (?:[kMGT]B|bytes)\b|\b\d{6,}\b"), "SIZE"),
     (re.compile(r"[ \t]+"), " "),
 ]
-URL = "http://127.0.0.1:8000"
+URL = "http://127.0.0.1:8080"
 HOME = "/home/ada"
 
 
