@@ -80,15 +80,17 @@ class StatCache:
         self._next[file] = known
         return known
 
-    def learn(self, file: str, look: Look, digest: str, pieces: str | None, looked: int) -> None:
+    def learn(self, file: str, look: Look, digest: str, pieces: str | None, looked: int) -> Known:
         """Remember a file that was read; `looked` is when, in ns, before its first byte."""
         changed = max(look.mtime, look.ctime)
         window = (
             COARSE_NS if look.mtime % 1_000_000_000 == 0 == look.ctime % 1_000_000_000 else RACY_NS
         )
+        known = Known(look, digest, pieces)
         if changed < looked - window:
-            self._next[file] = Known(look, digest, pieces)
+            self._next[file] = known
             self._changed = True
+        return known
 
     def save(self) -> None:
         """Write the cache, if it has changed."""

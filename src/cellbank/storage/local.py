@@ -275,12 +275,12 @@ class Part:
         disk.remove(self.path)
 
 
-def read_file(path: str) -> bytes:
-    """Return the bytes of a file; the fastest way for small ones."""
+def read_file(path: str, expected: int = CHUNK - 1) -> bytes:
+    """Return the bytes of a file; the fastest way for small ones, more so if the size is known."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        data = os.read(descriptor, CHUNK)
-        if len(data) < CHUNK:
+        data = os.read(descriptor, expected + 1)
+        if len(data) <= expected:
             return data
         rest = [data]
         while data := os.read(descriptor, CHUNK):
