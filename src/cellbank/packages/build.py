@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from operator import attrgetter
 
 import msgspec
 from blake3 import blake3
@@ -100,12 +101,13 @@ class Builder:
     def _read_small(
         self, sources: list[Source], done: list[Entry], batch: LocalBatch, counter: Counter
     ) -> None:
-        for source in sorted(sources, key=lambda source: source.path):
+        uncounted = 0
+        for source in sorted(sources, key=attrgetter("path")):
             looked = now()
             data = _read_unchanged(source)
             digest = digest_of(data)
-            self._cache.learn(source.file, source.look, digest, None, looked)
-            done.append(_entry(source, Known(source.look, digest, None)))
+            known = self._cache.learn(source.file, source.look, digest, None, looked)
+            done.append(_entry(source, known))
             if digest not in self._packed:
                 self._packed.add(digest)
                 self.added_bytes += len(data)
@@ -113,7 +115,11 @@ class Builder:
                 writer = self._writers["documents" if is_document(name) else "other"]
                 for pack in writer.add(digest, data):
                     self._add_pack(pack, batch)
-            counter.add(len(data))
+            uncounted += len(data)
+            if uncounted >= CHUNK:
+                counter.add(uncounted)
+                uncounted = 0
+        counter.add(uncounted)
         for writer in self._writers.values():
             for pack in writer.finish():
                 self._add_pack(pack, batch)
@@ -138,8 +144,8 @@ class Builder:
                 self.added_bytes += part.size
                 batch.take(key, part)
             name = self._keep_pieces(pieces) if pieces else None
-            self._cache.learn(source.file, source.look, digest, name, looked)
-            done.append(_entry(source, Known(source.look, digest, name)))
+            known = self._cache.learn(source.file, source.look, digest, name, looked)
+            done.append(_entry(source, known))
 
         return job
 
@@ -207,7 +213,7 @@ def _restless(source: Source) -> BadInput:
 
 
 def _read_unchanged(source: Source) -> bytes:
-    data = read_file(source.file)
+    data = read_file(source.file, source.look.size)
     if len(data) != source.look.size:
         raise _restless(source)
     return data
