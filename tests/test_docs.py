@@ -172,6 +172,8 @@ def test_the_pages_that_must_stay_short_are_short() -> None:
     assert {} == {page.name: n for page in limits if (n := lengths[page.name]) > limits[page]}
 
 
+# `json.load(open(node()))` is how people write, and how the pages do.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("page", RUN, ids=named)
 def test_what_a_page_shows_is_what_comes_out(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
