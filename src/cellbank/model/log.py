@@ -132,16 +132,25 @@ def decode_record(data: bytes) -> Kept:
 
     Raises `NotCanonical`: It is no record, or not spelled in the one allowed way.
     """
-    canonical.decode(data, "a log record")
+    document = canonical.decode(data, "a log record")
     try:
         record = _record_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise NotCanonical("a log record", str(error)) from None
+    _check_defaults(document, record)
+    _check_defaults(document.get("state", {}), record.state)
     if record.format != 1:
         raise NotCanonical("a log record", f"format {record.format} is not known here")
     if not 0 <= record.number <= LAST_KEY:
         raise NotCanonical("a log record", "its number is out of range")
     return Kept(record, data)
+
+
+def _check_defaults(document: dict[str, Any], known: msgspec.Struct) -> None:
+    """Check that no field that is known here is written although it has its default value."""
+    written = document.keys() & set(known.__struct_fields__)
+    if needless := sorted(written - msgspec.to_builtins(known).keys()):
+        raise NotCanonical("a log record", f"{needless[0]} has its default and must be left out")
 
 
 def record_key(number: int) -> str:

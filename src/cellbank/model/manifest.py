@@ -18,6 +18,7 @@ MAX_PAGE_ENTRIES: Final = 4096
 MAX_PAGE_BYTES: Final = 4 << 20
 MAX_ENTRIES: Final = 10_000_000
 CUT_MODULUS: Final = 512
+MAX_FILENAME_BYTES: Final = 1024
 KINDS: Final = ("files", "cell_lines")
 
 
@@ -257,6 +258,8 @@ def check_entry(entry: Entry) -> None:
         raise NotCanonical(what, "its list of pieces is not a digest")
     if entry.filename is not None and entry.filename in ("", entry.path.rpartition("/")[2]):
         raise NotCanonical(what, "its file name is the default and must be left out")
+    if entry.filename is not None and len(entry.filename.encode()) > MAX_FILENAME_BYTES:
+        raise NotCanonical(what, f"its file name is longer than {MAX_FILENAME_BYTES} bytes")
     if entry.meta is not None and not entry.meta:
         raise NotCanonical(what, "empty metadata must be left out")
     if why := path_problem(entry.path):
@@ -294,10 +297,21 @@ def check_manifest(header_data: bytes, read: Callable[[str], bytes]) -> Manifest
         entries += decode_page(data)
     for entry in entries:
         check_entry(entry)
+    _check_sizes(entries)
     again = Manifest.of(entries, header.kind)
     if again.data != header_data:
         raise NotCanonical("the manifest", "its entries belong in other pages")
     return again
+
+
+def _check_sizes(entries: Iterable[Entry]) -> None:
+    """Check that entries with the same bytes have the same size and the same pieces."""
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        other = seen.setdefault(entry.digest, entry)
+        if (other.size, other.pieces) != (entry.size, entry.pieces):
+            what = f"the entries {other.path!r} and {entry.path!r}"
+            raise NotCanonical(what, "they have the same bytes, but not the same size")
 
 
 class ManifestReader:

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from cellbank.model.errors import AmbiguousReference, InvalidReference, RevisionNotFound
-from cellbank.model.names import check_name, check_tag, check_version, near, path_problem
+from cellbank.model.names import (
+    check_name,
+    check_tag,
+    check_version,
+    near,
+    path_problem,
+    version_key,
+)
 
 _GRAMMAR = re.compile(
     r"(?P<owner>[^/:=@]*)/(?P<name>[^/:=@]*)"
@@ -110,6 +117,12 @@ def by_name(package: Package, kind: str, name: str, names: Mapping[str, str]) ->
     """Return the revision that the tag or version `name` names, else raise `RevisionNotFound`."""
     if name in names:
         return names[name]
+    if kind == "version":
+        # 1.0 and 1.0.0 are spellings of one version, and only one of them can have been given.
+        same = (other for other in names if version_key(other) == version_key(name))
+        found = next(same, None)
+        if found is not None:
+            return names[found]
     mark = ":" if kind == "tag" else "=="
     close = [f"{package}{mark}{other}" for other in near(name, names)]
     raise RevisionNotFound(str(package), f"{kind} {name}", close)

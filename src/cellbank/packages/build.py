@@ -313,6 +313,7 @@ def _append(store: Store, package: Package, revision: str, stamp: Stamp) -> tupl
 
 def _say_installed(store: Store, package: Package, revision: str, newest: Kept | None) -> None:
     before = store.installed(package)
+    elsewhere = before is not None and before.remote != store.id
     if before is None or before.revision != revision or not before.want.everything:
         earlier = [before.revision, *before.earlier] if before else []
         store.set_installed(
@@ -322,8 +323,9 @@ def _say_installed(store: Store, package: Package, revision: str, newest: Kept |
                 revision,
                 before.remote if before else store.id,
                 before.address if before else "",
-                newest.digest if newest else "",
-                newest.record.number if newest else 0,
+                # A record of our own log says nothing of the remote that the package came from.
+                newest.digest if newest and not elsewhere else "",
+                newest.record.number if newest and not elsewhere else 0,
                 earlier=[r for r in dict.fromkeys(earlier) if r != revision],
             ),
         )

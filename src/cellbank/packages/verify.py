@@ -27,6 +27,8 @@ from cellbank.storage.store import Store
 from cellbank.storage.transfer import Counter, Plan, fetch, filling
 
 THREADS: Final = 2
+UNKNOWN: Final = -1
+"""The size of a part of a manifest, which no entry tells."""
 
 
 class Damage(msgspec.Struct, frozen=True):
@@ -74,9 +76,9 @@ def verify_revision(
     bad: dict[str, str] = {}
     large = {e.digest: e for e in entries if e.size >= SMALL_BELOW}
     small = {e.digest: e.size for e in entries if e.size < SMALL_BELOW}
-    small |= {e.pieces: 0 for e in entries if e.pieces is not None}
+    small |= {e.pieces: UNKNOWN for e in entries if e.pieces is not None}
     parts = [revision, *(page.digest for page in store.reader(package, revision).header.pages)]
-    small |= dict.fromkeys(parts, 0)
+    small |= dict.fromkeys(parts, UNKNOWN)
 
     def check(entry: Entry) -> None:
         path = store.object_path(entry.digest, entry.size)
@@ -133,12 +135,16 @@ def check_small(
     packs = store.packs(package)
     packs.refresh()
     for name, index in packs.indexes().items():
-        inside = [digest for digest in index.digests() if digest in left]
+        inside = {digest: spot[2] for digest, spot in index.items() if digest in left}
         if not inside:
             continue
         if _pack_digest(store, packs.key(name)) == name:
-            left.difference_update(inside)
-            counter.add(sum([wanted[digest] for digest in inside]))
+            for digest, size in inside.items():
+                if wanted[digest] in (UNKNOWN, size):
+                    left.discard(digest)
+                else:
+                    bad[digest] = f"it has {size} bytes instead of {wanted[digest]}"
+            counter.add(sum(inside.values()))
             continue
         readable = {digest for digest, _ in _good_objects(store, packs.key(name), name)}
         for digest in inside:
@@ -232,8 +238,8 @@ def repair(
 
     What is damaged has been set aside before.
     """
-    documents: list[str] = []
-    other: list[str] = []
+    documents: dict[str, int] = {}
+    other: dict[str, int] = {}
     parts: list[str] = []
     large: dict[str, Entry] = {}
     for damage in damaged:
@@ -244,12 +250,12 @@ def repair(
             if store.object_path(entry.digest, entry.size) is None:
                 large[entry.digest] = entry
         else:
-            (documents if entry.is_document else other).append(entry.digest)
+            (documents if entry.is_document else other)[entry.digest] = entry.size
     here = store.has_small(package, [*parts, *documents, *other])
     plan = Plan(
         [d for d in parts if d not in here],
-        [d for d in documents if d not in here],
-        [d for d in other if d not in here],
+        {d: size for d, size in documents.items() if d not in here},
+        {d: size for d, size in other.items() if d not in here},
         large,
         len(damaged),
         sum(damage.size for damage in damaged),

@@ -320,9 +320,17 @@ def open_format(bucket: Bucket, *, create: bool) -> Format:
         raise NotCanonical(f"{bucket.address}/format.json", str(error)) from None
     if found.format != 1:
         raise NewerFormat(bucket.address, f"format {found.format}")
+    check_place_id(found.id, bucket.address)
     if unknown := sorted(set(found.read) - KNOWN_FEATURES):
         raise NewerFormat(bucket.address, ", ".join(unknown))
     return found
+
+
+def check_place_id(place_id: str, where: str) -> str:
+    """Return the id of a place if it is one, else raise `NotCanonical`: it becomes a file name."""
+    if not re.fullmatch("[0-9a-f]{32}", place_id):
+        raise NotCanonical(f"the id of {where}", "it is not 32 hex digits")
+    return place_id
 
 
 def check_writable(place: Place) -> None:

@@ -22,7 +22,14 @@ from cellbank.model.reference import Package
 from cellbank.model.want import Installed, decode_installed, encode_installed
 from cellbank.storage import disk
 from cellbank.storage.local import LocalBucket, file_digest
-from cellbank.storage.place import Format, Place, check_writable, object_key, open_format
+from cellbank.storage.place import (
+    Format,
+    Place,
+    check_place_id,
+    check_writable,
+    object_key,
+    open_format,
+)
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -127,7 +134,7 @@ class Store(Place):
 
     def seen(self, remote: str, package: Package) -> Seen | None:
         """Return the newest record of the package that was seen at the remote, or None."""
-        key = f"remotes/{remote}/{package}"
+        key = f"remotes/{check_place_id(remote, 'the remote')}/{package}"
         try:
             document = canonical.decode(self.files.read(key), key)
         except (FileNotFoundError, NotADirectoryError):

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Final
@@ -11,6 +11,7 @@ import msgspec
 
 from cellbank.model.digest import SMALL_BELOW, digest_of
 from cellbank.model.errors import (
+    BadPack,
     Damaged,
     DigestMismatch,
     DiskFull,
@@ -41,8 +42,8 @@ class Plan(msgspec.Struct, frozen=True):
     """
 
     parts: list[str]
-    documents: list[str]
-    other: list[str]
+    documents: dict[str, int]
+    other: dict[str, int]
     large: dict[str, Entry]
     objects: int
     bytes: int
@@ -88,8 +89,8 @@ def plan_fetch(
     missing = {d: s for d, s in (documents | other | sizes).items() if d not in here}
     return Plan(
         [digest for digest in parts if digest not in here],
-        [digest for digest in documents if digest not in here],
-        [digest for digest in other if digest not in here],
+        {digest: size for digest, size in documents.items() if digest not in here},
+        {digest: size for digest, size in other.items() if digest not in here},
         {digest: entry for digest, entry in large.items() if digest not in here},
         len(missing),
         sum(missing.values()),
@@ -256,16 +257,16 @@ def _fetch_small(
     batch: LocalBatch,
     counter: Counter,
 ) -> None:
-    for count, wanted in ((False, plan.parts), (True, plan.documents), (True, plan.other)):
-        lacking = set(wanted)
+    for wanted in (dict.fromkeys(plan.parts, -1), plan.documents, plan.other):
+        lacking = dict(wanted)
 
-        def take(pack: bytes, lacking: set[str] = lacking, count: bool = count) -> None:
-            got = 0
-            for digest, data in read_pack(pack, f"a pack from {remote.address}"):
-                lacking.discard(digest)
-                got += len(data)
+        def take(
+            pack: bytes, wanted: dict[str, int] = wanted, lacking: dict[str, int] = lacking
+        ) -> None:
+            where = f"a pack from {remote.address}"
+            got = _check_pack(pack, where, wanted, lacking)
             batch.add(package_key(package, "packs", digest_of(pack)), pack)
-            counter.add(got if count else 0)
+            counter.add(got)
 
         if wanted:
             remote.fetch_packs(package, wanted, take)
@@ -275,6 +276,20 @@ def _fetch_small(
                 f"{min(lacking)}",
                 "Tell its owner; the package may have to be pushed there again.",
             )
+
+
+def _check_pack(pack: bytes, where: str, wanted: Mapping[str, int], lacking: dict[str, int]) -> int:
+    """Check that a pack holds what was asked for and nothing else; return how many bytes."""
+    got = 0
+    for digest, data in read_pack(pack, where):
+        size = wanted.get(digest)
+        if size is None:
+            raise BadPack(where, f"it holds {digest[:12]}, which nobody asked for")
+        if size >= 0 and size != len(data):
+            raise DigestMismatch(where, f"{size} bytes of {digest[:12]}", f"{len(data)} bytes")
+        got += max(size, 0)
+        lacking.pop(digest, None)
+    return got
 
 
 def _large_job(
@@ -429,7 +444,7 @@ def _send(store: Store, package: Package, reader: ManifestReader, upload: Upload
         paths[digest] = path
     _check_small(store, package, reader, plan)
     for group in (plan.parts, plan.documents, plan.other):
-        for pack in _packs(store, package, group):
+        for pack in _packs(store, package, list(group)):
             upload.send_pack(pack)
     counter.add(plan.bytes - sum(entry.size for entry in plan.large.values()))
 
