@@ -283,6 +283,7 @@ def test_a_signal_stops_within_two_seconds_whatever_is_waited_for(clean_env, num
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
+        listener.settimeout(20)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with subprocess.Popen(
             [COMMAND, "ls", "--from", url],

@@ -1,5 +1,6 @@
 """The command `cellbank`: the public functions at a prompt. It parses, calls and prints."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -15,10 +16,12 @@ def main() -> NoReturn:
     current.append(stopper)
     stopper.start()
     code = run(sys.argv[1:])
-    if code == 130:
-        # A thread may still wait for a server that does not answer.
-        leave(code)
-    sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    # Not sys.exit: a thread may still wait for a server that does not answer, and one of a
+    # library's own must not meet a Python that is being taken down (the web server's aborts).
+    leave(code)
 
 
 def run(arguments: Sequence[str]) -> int:
