@@ -33,6 +33,11 @@ def test_verify_names_what_is_damaged_and_ends_with_5(cellbank, spoiled):
     assert "--repair" in result.err
 
 
+def test_quiet_still_names_what_is_damaged(cellbank, spoiled):
+    assert "damaged demo/nuclei/fovs/a.tif" in cellbank("verify", "--quiet").out
+    assert "" == cellbank("verify", "--repair", "--quiet").ok().out
+
+
 def test_verify_as_json_names_it_too(cellbank, spoiled):
     result = cellbank("verify", spoiled, "--json")
     assert 5 == result.code

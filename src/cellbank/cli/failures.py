@@ -3,7 +3,6 @@
 import errno
 import os
 import sys
-import traceback
 from typing import Final
 
 import click
@@ -34,6 +33,8 @@ _WORDS: Final = {
 def report(error: BaseException) -> int:
     """Write what failed and what to do about it to stderr; return the exit code."""
     if os.environ.get("CELLBANK_DEBUG"):
+        import traceback
+
         full = "".join(traceback.format_exception(error))
         emit("".join(f"{_clean(text)}\n" for text in full.splitlines()), to_stdout=False)
     if isinstance(error, BrokenPipeError) and not isinstance(error, CellbankError):

@@ -28,8 +28,10 @@ def verify(console: Console, ref: str | None, repair: bool, from_: str | None) -
     )
     lines = [f"repaired {damage}" for damage in found.repaired]
     lines += [f"damaged {damage}" for damage in found.damaged]
-    console.done(found, [*lines, f"{checked}: all good" if found.good else checked])
-    if not found.good:
+    if found.good:
+        console.done(found, [*lines, f"{checked}: all good"])
+    else:
+        console.show(found, [*lines, checked])
         advice = (
             "Their remote cannot give them either. Build and push them again, or name another "
             "remote: --from"
