@@ -110,7 +110,7 @@ class Served(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def served(folder: Path, **options: bool) -> Iterator[Served]:
+def served(folder: Path, **options: int) -> Iterator[Served]:
     """Serve a folder on a free port of this machine, until the block ends."""
     ready, stop = threading.Event(), threading.Event()
     told: list[Served] = []
@@ -122,7 +122,7 @@ def served(folder: Path, **options: bool) -> Iterator[Served]:
 
     def run() -> None:
         try:
-            serve(str(folder), port=0, on_ready=on_ready, stop=stop, **options)
+            serve(str(folder), on_ready=on_ready, stop=stop, **{"port": 0, **options})
         except BaseException as error:  # noqa: BLE001  raised again in the test
             failed.append(error)
             ready.set()

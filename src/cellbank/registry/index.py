@@ -12,6 +12,7 @@ from cellbank.model.errors import IntegrityError
 from cellbank.model.log import Record
 from cellbank.model.manifest import Entry, decode_header, decode_page
 from cellbank.model.reference import Package
+from cellbank.storage.packs import MAX_OBJECT_BYTES
 from cellbank.storage.place import Place
 
 MAX_DIGESTS: Final = 4_000_000
@@ -49,7 +50,9 @@ class Reach:
         """Take what an entry names."""
         if entry.pieces is not None:
             self.pieces[entry.digest] = entry.pieces
-            self.small[entry.pieces] = pieces_size(entry.size)
+            length = pieces_size(entry.size)
+            # What fits in no pack is a file of its own.
+            (self.small if length <= MAX_OBJECT_BYTES else self.large)[entry.pieces] = length
         if entry.size < SMALL_BELOW:
             self.small[entry.digest] = entry.size
         else:

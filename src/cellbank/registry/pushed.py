@@ -92,7 +92,10 @@ class Pushed:
 
     @staticmethod
     def _name(named: Named, digest: str, size: int, pieces: str | None) -> None:
-        if pieces is not None:
+        if pieces is not None and pieces_size(size) > MAX_OBJECT_BYTES:
+            # A list that fits in no pack travels as a file of its own.
+            Pushed._name(named, pieces, pieces_size(size), None)
+        elif pieces is not None:
             _agree(named.small.setdefault(pieces, pieces_size(size)), pieces_size(size), pieces)
         if size < SMALL_BELOW:
             _agree(named.small.setdefault(digest, size), size, digest)

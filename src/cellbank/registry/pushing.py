@@ -12,8 +12,15 @@ from cellbank.registry.doors import Writing, writing
 from cellbank.registry.parts import Incoming, WrongOffset
 from cellbank.registry.pushed import MAX_HEADER_BYTES
 from cellbank.registry.reading import PART_SIZE
-from cellbank.registry.uploads import Session
-from cellbank.registry.wire import declared_length, decoded, gathered, in_thread, whole_body
+from cellbank.registry.session import Session
+from cellbank.registry.wire import (
+    declared_length,
+    decoded,
+    drained,
+    gathered,
+    in_thread,
+    whole_body,
+)
 from cellbank.storage.packs import MAX_PACK_BYTES
 
 MAX_DRAFT_BYTES = 1 << 20
@@ -99,7 +106,11 @@ async def put_object(
     try:
         await _take(request, session, incoming, offset, size)
     except WrongOffset as wrong:
+        await drained(request, PART_SIZE)
         return JSONResponse({"offset": wrong.offset}, 409)
+    except OSError:
+        await drained(request, PART_SIZE)
+        raise
     arrived = incoming.arrived
     await in_thread(session.arrived, digest, incoming)
     return JSONResponse({"offset": arrived})

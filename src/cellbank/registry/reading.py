@@ -72,9 +72,10 @@ async def small(request: Request, found: Annotated[Seen, Depends(seen)]) -> Resp
     return Packs(await in_thread(found.registry.small, found.package, digests))
 
 
-@router.api_route(
-    "/packages/{owner}/{name}/objects/{digest}", methods=["GET", "HEAD"], response_class=Response
+@router.head(
+    "/packages/{owner}/{name}/objects/{digest}", include_in_schema=False, response_class=Response
 )
+@router.get("/packages/{owner}/{name}/objects/{digest}", response_class=Response)
 async def large(request: Request, digest: str, found: Annotated[Seen, Depends(seen)]) -> Response:
     """Give a large object, or from a byte on (`Range: bytes=N-`)."""
     if not is_digest(digest):

@@ -21,8 +21,9 @@ from cellbank.model.log import Draft, Kept
 from cellbank.model.names import check_name
 from cellbank.model.reference import Package
 from cellbank.registry.index import Index
+from cellbank.registry.session import Session
 from cellbank.registry.tokens import Caller, Settings, caller_of, open_settings
-from cellbank.registry.uploads import Session, Uploads, already
+from cellbank.registry.uploads import Uploads, already
 from cellbank.storage.compact import compact
 from cellbank.storage.gc import remove_stale_staging
 from cellbank.storage.local import LocalBucket

@@ -1,6 +1,7 @@
 """What goes over the wire: bodies with limits, streams of packs, files, and errors."""
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
@@ -66,6 +67,15 @@ async def gathered(request: Request, limit: int) -> AsyncIterator[list[bytes]]:
         raise
     if chunks:
         yield chunks
+
+
+async def drained(request: Request, limit: int) -> None:
+    """Read what is left of a body: who is still sending might not see our answer."""
+    with contextlib.suppress(ClientDisconnect, RuntimeError):
+        async for chunk in request.stream():
+            limit -= len(chunk)
+            if limit < 0:
+                return
 
 
 async def whole_body(request: Request, limit: int) -> bytes:
