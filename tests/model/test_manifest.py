@@ -214,11 +214,21 @@ def test_a_page_ends_before_the_entry_that_takes_it_over_4_mib() -> None:
         assert made.data == check_manifest(made.data, made.pages.__getitem__).data
 
 
-def test_an_entry_larger_than_a_page_has_a_page_of_its_own() -> None:
-    huge = make_entry("b", D, 1, filename="x" * (MAX_PAGE_BYTES + 1))
+def test_an_entry_as_large_as_a_page_has_a_page_of_its_own_and_a_larger_one_is_refused() -> None:
+    rest = len(encode_entries([make_entry("b", D, 1, filename="x")])) - 1
+    huge = make_entry("b", D, 1, filename="x" * (MAX_PAGE_BYTES - rest))
     made = Manifest.of([*plain(["a", "c"]), huge])
     assert [1, 1, 1] == counts(made)
+    assert MAX_PAGE_BYTES == made.header.pages[1].bytes
     assert made.data == check_manifest(made.data, made.pages.__getitem__).data
+    with pytest.raises(NotCanonical, match="no page holds it"):
+        Manifest.of([make_entry("b", D, 1, filename="x" * (MAX_PAGE_BYTES - rest + 1))])
+
+
+def test_the_same_bytes_with_two_sizes_are_refused() -> None:
+    made = Manifest.of([make_entry("a", D, 1), make_entry("b", D, 2)])
+    with pytest.raises(NotCanonical, match="same bytes"):
+        check_manifest(made.data, made.pages.__getitem__)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -335,8 +345,12 @@ def test_a_page_has_about_570_entries(local: Local) -> None:
 def small() -> Manifest:
     return Manifest.of(
         [
-            make_entry("a", D, 0, meta={"n": 1.5, "t": "\x1f", "o": {"b": [None, True]}}),
-            make_entry("b/c", D, PIECES_ABOVE + 1, pieces=digest_of(b"p"), filename="x:y"),
+            make_entry(
+                "a", digest_of(b""), 0, meta={"n": 1.5, "t": "\x1f", "o": {"b": [None, True]}}
+            ),
+            make_entry(
+                "b/c", digest_of(b"c"), PIECES_ABOVE + 1, pieces=digest_of(b"p"), filename="x:y"
+            ),
             make_entry("d", D, 7),
         ]
     )

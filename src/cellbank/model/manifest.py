@@ -18,7 +18,6 @@ MAX_PAGE_ENTRIES: Final = 4096
 MAX_PAGE_BYTES: Final = 4 << 20
 MAX_ENTRIES: Final = 10_000_000
 CUT_MODULUS: Final = 512
-MAX_FILENAME_BYTES: Final = 1024
 KINDS: Final = ("files", "cell_lines")
 
 
@@ -156,8 +155,13 @@ def cut_pages(entries: Sequence[Entry]) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _shortened(data: bytes) -> bytes:
+    """Return the whole lines that a page can hold; raises `NotCanonical` if not even one can."""
     end = data.rfind(b"\n", 0, MAX_PAGE_BYTES) + 1
-    return data[: end or data.find(b"\n") + 1]
+    if not end:
+        raise NotCanonical(
+            "an entry", f"it takes more than {MAX_PAGE_BYTES} bytes: no page holds it"
+        )
+    return data[:end]
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -258,8 +262,6 @@ def check_entry(entry: Entry) -> None:
         raise NotCanonical(what, "its list of pieces is not a digest")
     if entry.filename is not None and entry.filename in ("", entry.path.rpartition("/")[2]):
         raise NotCanonical(what, "its file name is the default and must be left out")
-    if entry.filename is not None and len(entry.filename.encode()) > MAX_FILENAME_BYTES:
-        raise NotCanonical(what, f"its file name is longer than {MAX_FILENAME_BYTES} bytes")
     if entry.meta is not None and not entry.meta:
         raise NotCanonical(what, "empty metadata must be left out")
     if why := path_problem(entry.path):
