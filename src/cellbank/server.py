@@ -35,8 +35,10 @@ def serve(
     ----------
     folder
         The folder.
-    host, port
-        Where to listen; port 0 is a free one.
+    host
+        The address to listen at.
+    port
+        The port; 0 is a free one.
     public
         Whether everyone may read packages that are pushed from now on; None leaves it as it was:
         yes for a place that is made now, no for one that was there before.

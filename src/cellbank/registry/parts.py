@@ -63,10 +63,7 @@ class Incoming:
     def start(self, offset: int) -> int:
         """Return the turn of a request that sends bytes from `offset`.
 
-        Raises
-        ------
-        WrongOffset
-            The part ends elsewhere.
+        Raises `WrongOffset`: the part ends elsewhere.
         """
         with self._lock:
             self._turn += 1
@@ -77,14 +74,9 @@ class Incoming:
     def write(self, turn: int, chunks: list[bytes]) -> None:
         """Add bytes.
 
-        Raises
-        ------
-        WrongOffset
-            Another request has taken over.
-        BadInput
-            There are more bytes than the object has.
-        OSError
-            The disk refused: what had arrived is dropped.
+        Raises `WrongOffset`: another request has taken over.
+        Raises `BadInput`: there are more bytes than the object has.
+        Raises `OSError`: the disk refused: what had arrived is dropped.
         """
         with self._lock:
             if turn != self._turn:
@@ -112,10 +104,7 @@ class Incoming:
     def finish(self, batch: LocalBatch) -> bool:
         """Hand the part to the batch if it is complete; say whether it was.
 
-        Raises
-        ------
-        DigestMismatch
-            It has other bytes than its digest names: it is dropped.
+        Raises `DigestMismatch`: it has other bytes than its digest names: it is dropped.
         """
         expected = self._expected
         with self._lock:

@@ -70,10 +70,7 @@ class Pushed:
     def check(self) -> Named:
         """Check the whole manifest; return what it names.
 
-        Raises
-        ------
-        NotCanonical, InvalidPaths
-            It breaks a rule.
+        Raises `NotCanonical` or `InvalidPaths`: it breaks a rule.
         """
         if self.named is None:
             check_manifest(self.data, self._pages.__getitem__)

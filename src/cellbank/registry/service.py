@@ -56,12 +56,8 @@ class Registry:
     def open(cls, folder: str, *, public: bool | None = None) -> "tuple[Registry, str | None]":
         """Open the place in a folder, made if needed; return also a token that was made just now.
 
-        Raises
-        ------
-        BadInput
-            The folder holds other files.
-        NewerFormat
-            It needs a newer cellbank.
+        Raises `BadInput`: the folder holds other files.
+        Raises `NewerFormat`: it needs a newer cellbank.
         """
         files = LocalBucket(folder)
         fresh = not files.names("")
@@ -134,10 +130,7 @@ class Registry:
     def large(self, package: Package, digest: str) -> tuple[str, int]:
         """Return the file and the size of a large object that the package reaches.
 
-        Raises
-        ------
-        NotFound
-            The package does not reach it, or it is lost.
+        Raises `NotFound`: the package does not reach it, or it is lost.
         """
         reach = self.index.reach(package, wanted=digest)
         size = reach.large.get(digest)
@@ -188,10 +181,7 @@ class Registry:
     def append(self, caller: Caller, package: Package, draft: Draft) -> Kept:
         """Append an event that brings no objects.
 
-        Raises
-        ------
-        RevisionNotFound
-            It names a revision that was never pushed to this package.
+        Raises `RevisionNotFound`: it names a revision that was never pushed to this package.
         """
         _check_draft(draft)
         if draft.event not in EVENTS:

@@ -148,10 +148,8 @@ class Session:
     def take_pack(self, pack: bytes) -> None:
         """Take a pack: parts of the manifest until that is whole, then small objects.
 
-        Raises
-        ------
-        BadPack, DigestMismatch, NotCanonical, InvalidPaths, BadInput
-            It is refused as a whole.
+        Raises `BadPack`, `DigestMismatch`, `NotCanonical`, `InvalidPaths` or `BadInput`: it is
+        refused as a whole.
         """
         with self._lock:
             inside = []
@@ -180,10 +178,7 @@ class Session:
     def missing(self) -> tuple[set[str], dict[str, int]]:
         """Return the small objects that are lacking, and the large ones with what arrived.
 
-        Raises
-        ------
-        DiskFull
-            They would not fit.
+        Raises `DiskFull`: they would not fit.
         """
         named = self.need_named()
         with self._lock:

@@ -52,14 +52,8 @@ def open_settings(
 ) -> tuple[Settings, str | None]:
     """Return the settings of a registry, and the admin's token where it was made just now.
 
-    Parameters
-    ----------
-    bucket
-        The folder that is served.
-    fresh
-        Whether the folder became a place just now: then new packages are public.
-    public
-        Whether new packages are public from now on; None leaves it.
+    `fresh` says that the folder became a place just now: then new packages are public. `public`
+    says whether they are from now on; None leaves it.
     """
     try:
         found = _decode(bucket.read(FILE), bucket.address)

@@ -103,10 +103,7 @@ class HttpClient:
     def send(self, request: Request) -> Answer:
         """Return the answer; a failure that may pass is tried again.
 
-        Raises
-        ------
-        CellbankError
-            What the registry said, or why there was no good answer.
+        Raises `CellbankError`: what the registry said, or why there was no good answer.
         """
         tries = Tries(self.stop)
         while True:

@@ -198,12 +198,8 @@ class Exchange:
     def perform(self, handle: Any) -> None:
         """Send the request and take the answer.
 
-        Raises
-        ------
-        Trouble
-            The connection failed; another try may help.
-        CellbankError
-            It failed for good, or the sink raised.
+        Raises `Trouble`: the connection failed; another try may help.
+        Raises `CellbankError`: it failed for good, or the sink raised.
         """
         import pycurl
 
