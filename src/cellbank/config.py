@@ -134,8 +134,15 @@ def _tokens(path: str, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def token_for(config: Config, address: str) -> str:
-    """Return the token for a registry: as signed in, else `CELLBANK_TOKEN`, else nothing."""
-    return config.tokens.get(address) or config.tokens.get("", "")
+    """Return the token for a registry: as signed in, else `CELLBANK_TOKEN`, else nothing.
+
+    `CELLBANK_TOKEN` is for the registry that `CELLBANK_REMOTE` names, or else for the default one.
+    Where neither is set it is for the registry that is named; it never goes anywhere else.
+    """
+    if address in config.tokens:
+        return config.tokens[address]
+    meant = config.address_of(config.remote) if config.remote else config.default_address
+    return config.tokens.get("", "") if meant in ("", address) else ""
 
 
 def _user() -> str:

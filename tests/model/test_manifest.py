@@ -346,7 +346,7 @@ def small() -> Manifest:
     return Manifest.of(
         [
             make_entry(
-                "a", digest_of(b""), 0, meta={"n": 1.5, "t": "\x1f", "o": {"b": [None, True]}}
+                "a", digest_of(b"a"), 0, meta={"n": 1.5, "t": "\x1f", "o": {"b": [None, True]}}
             ),
             make_entry(
                 "b/c", digest_of(b"c"), PIECES_ABOVE + 1, pieces=digest_of(b"p"), filename="x:y"

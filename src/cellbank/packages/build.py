@@ -8,7 +8,7 @@ from operator import attrgetter
 import msgspec
 from blake3 import blake3
 
-from cellbank.model.digest import PIECES_ABOVE, SMALL_BELOW, PieceHasher, digest_of
+from cellbank.model.digest import PIECE_BYTES, PIECES_ABOVE, SMALL_BELOW, PieceHasher, digest_of
 from cellbank.model.errors import BadInput, PushConflict
 from cellbank.model.log import Draft, Kept
 from cellbank.model.manifest import Entry, Manifest, is_document, make_entry
@@ -24,6 +24,8 @@ from cellbank.storage.store import Store
 from cellbank.storage.transfer import Counter, check_room, filling, run_all
 
 TRIES = 3
+MAX_FILE_BYTES = MAX_OBJECT_BYTES // 32 * PIECE_BYTES
+"""128 GiB: a list of pieces has 32 bytes for each, and must fit in a pack."""
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -82,6 +84,7 @@ class Builder:
                 small.append(source)
             else:
                 large.append(source)
+        _check_sizes(large)
         check_room(self._store, sum(source.look.size for source in [*small, *large]))
         counter = Counter("build", sum(s.look.size for s in [*small, *large]), self._watch)
         self._read_small(small, done, batch, counter)
@@ -193,6 +196,13 @@ class Builder:
     def finish(self) -> None:
         """Remember the files for the next build."""
         self._cache.save()
+
+
+def _check_sizes(sources: Iterable[Source]) -> None:
+    """Refuse files whose list of pieces fits in no pack."""
+    for source in sources:
+        if source.look.size > MAX_FILE_BYTES:
+            raise BadInput(f"{source.file} is larger than 128 GiB", "Split it. Nothing was built.")
 
 
 def _entry(source: Source, known: Known) -> Entry:
