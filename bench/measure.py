@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+LOOK_SECONDS, BUSY = 0.25, 0.15
 TICKS = os.sysconf("SC_CLK_TCK")
 _REQUEST = re.compile(rb"(?:GET|HEAD|POST|PUT|PATCH|DELETE) /\S* HTTP/1\.1\r\n")
 _LONGEST_REQUEST = 512
@@ -33,10 +34,28 @@ class Failed(Exception):
     """A step did not do what it should."""
 
 
-def settle(seconds: float) -> None:
-    """Let the disk come to rest, so that no step pays for what another wrote."""
+def settle(patience: float) -> None:
+    """Let the machine come to rest, so that no step pays for what another wrote.
+
+    Where others work on it too, wait until they pause, but no longer than `patience` seconds.
+    """
     os.sync()
-    time.sleep(seconds)
+    end = time.monotonic() + patience
+    while _busy_share() > BUSY and time.monotonic() < end:
+        pass
+
+
+def _busy_share() -> float:
+    """Return which share of all processors was at work, for us or for neighbours, just now."""
+    before = _processor_ticks()
+    time.sleep(LOOK_SECONDS)
+    idle, total = (b - a for a, b in zip(before, _processor_ticks(), strict=True))
+    return 1 - idle / max(total, 1)
+
+
+def _processor_ticks() -> tuple[int, int]:
+    ticks = list(map(int, Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]))
+    return ticks[3] + ticks[4], sum(ticks)
 
 
 def run(

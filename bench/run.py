@@ -24,15 +24,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=3, help="rounds to take the median of")
     parser.add_argument("--folder", type=Path, help="a folder on the disk to measure on")
+    parser.add_argument(
+        "--patience", type=float, default=2, help="seconds to wait for neighbours before a step"
+    )
     parser.add_argument("--only", default="W1,W2,manifest,start", help="what to measure")
     parser.add_argument("--no-http", action="store_true", help="leave the registry out")
     parser.add_argument("--quick", action="store_true", help="a small share: does it still run?")
     parser.add_argument("--markdown", action="store_true", help="print nothing but the tables")
     parser.add_argument("--command", default=str(Path(sys.executable).with_name("cellbank")))
     given = parser.parse_args()
-    for name in ("CELLBANK_HOME", "CELLBANK_PATH", "CELLBANK_REMOTE", "CELLBANK_TOKEN"):
-        os.environ.pop(name, None)
-    os.environ["CELLBANK_TOKEN"] = ""
+    for name in list(os.environ):
+        # What is installed has its bytecode; without it every start would compile it anew.
+        if name.startswith("CELLBANK_") or name == "PYTHONDONTWRITEBYTECODE":
+            del os.environ[name]
+    if given.quick:
+        given.patience = 0
     place = given.folder or _roomy_folder(quick=given.quick)
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cellbank-bench.", dir=place) as folder:
@@ -51,7 +57,8 @@ def _tables(given: argparse.Namespace, folder: Path) -> Iterator[tuple[str, list
     for name in ("W1", "W2"):
         if name in wanted:
             say(f"{name}: making the files")
-            files = Files(name, folder / name, given.command, quick=given.quick)
+            patience = None if given.quick else given.patience
+            files = Files(name, folder / name, given.command, patience)
             # A virtual machine may get its memory when it is first touched: not in a round.
             if given.no_http:
                 files.round(http=False)
@@ -67,13 +74,16 @@ def _tables(given: argparse.Namespace, folder: Path) -> Iterator[tuple[str, list
     if "manifest" in wanted:
         count = 10_000 if given.quick else 1_000_000
         say(f"A manifest of {count:,} entries")
-        seconds, samples = manifest_steps(folder, count, given.runs)
+        seconds, samples = manifest_steps(folder, count, given.runs, given.patience)
         title = f"A manifest of {count:,} entries on {kind}, median of {given.runs}"
         yield title, manifest_table(seconds, samples)
     if "start" in wanted:
         say("Starting")
         rounds = 1 if given.quick else max(START_ROUNDS, given.runs)
-        yield f"Start, median of {rounds}", start_table(start_steps(given.command, rounds))
+        yield (
+            f"Start, median of {rounds}",
+            start_table(start_steps(given.command, rounds, given.patience)),
+        )
 
 
 def _roomy_folder(*, quick: bool) -> Path:

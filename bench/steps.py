@@ -12,7 +12,6 @@ from pathlib import Path
 from measure import CountingPassage, Sample, Server, bytes_on_disk, run, serving, settle
 
 BENCH = Path(__file__).parent
-SETTLE_SECONDS = 0.2
 MANIFEST_STEPS = ("read", "list", "compare-scattered", "compare-neighbours")
 
 WHOLE = ("build", "push, folder", "install, folder", "push, HTTP", "install, HTTP")
@@ -23,10 +22,12 @@ class Files:
     """One workload on its way: built, pushed and installed, through a folder and over HTTP.
 
     `samples` has what every step took, once a round; `requests` how many each step over HTTP made;
-    `disk` the bytes that the source and the three places occupy.
+    `disk` the bytes that the source and the three places occupy. `patience` says how many seconds
+    to wait for a quiet machine before each step; None makes a small share of the files and waits
+    for nothing.
     """
 
-    def __init__(self, name: str, folder: Path, command: str, *, quick: bool) -> None:
+    def __init__(self, name: str, folder: Path, command: str, patience: float | None) -> None:
         self.name = name
         self.samples: dict[str, list[Sample]] = defaultdict(list)
         self.requests: dict[str, int] = {}
@@ -35,7 +36,8 @@ class Files:
         self._folder = folder
         self._source = folder / "source"
         self._command = command
-        self.quick = quick
+        self.quick = patience is None
+        self._patience = patience
         self._reference = f"bench/{name.lower()}"
         self._changes = 0
         folder.mkdir()
@@ -89,8 +91,8 @@ class Files:
         return serving(words, {**os.environ, "CELLBANK_HOME": f"{registry}-home"})
 
     def _settle(self) -> None:
-        if not self.quick:
-            settle(SETTLE_SECONDS)
+        if self._patience is not None:
+            settle(self._patience)
 
     def _copy(self) -> None:
         with self._scratch("copy") as copy:
@@ -154,7 +156,7 @@ class Files:
 
 
 def manifest_steps(
-    folder: Path, count: int, rounds: int
+    folder: Path, count: int, rounds: int, patience: float
 ) -> tuple[dict[str, list[float]], dict[str, list[Sample]]]:
     """Return the seconds of work of each step with a manifest, and what its process took."""
     seconds: dict[str, list[float]] = defaultdict(list)
@@ -162,7 +164,7 @@ def manifest_steps(
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(dir=folder) as store:
             for step in ("write", *MANIFEST_STEPS):
-                settle(SETTLE_SECONDS)
+                settle(patience)
                 words = [sys.executable, BENCH / "manifest.py", step, store, str(count)]
                 sample, said = run(words)
                 seconds[step].append(float(said))
@@ -170,7 +172,7 @@ def manifest_steps(
     return seconds, samples
 
 
-def start_steps(command: str, rounds: int) -> dict[str, list[Sample]]:
+def start_steps(command: str, rounds: int, patience: float) -> dict[str, list[Sample]]:
     """Return what processes take that start, and do next to nothing."""
     python = [sys.executable, "-c"]
     steps: dict[str, list[str]] = {
@@ -181,6 +183,7 @@ def start_steps(command: str, rounds: int) -> dict[str, list[Sample]]:
     }
     samples: dict[str, list[Sample]] = defaultdict(list)
     for _ in range(rounds):
+        settle(patience)
         for step, words in steps.items():
             samples[step].append(run(words)[0])
     return samples
