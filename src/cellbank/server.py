@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
 import sys
@@ -56,6 +57,7 @@ def serve(
     DiskError
         The folder cannot be written to.
     """
+    over = threading.Event()
     listening = _listen(host, port)
     try:
         try:
@@ -66,8 +68,9 @@ def serve(
             raise DiskError(folder, error.strerror or "it cannot be used") from None
         _log_to_stderr()
         url = _url(host, listening.getsockname()[1])
-        asyncio.run(_run(registry, listening, lambda: on_ready(url, token), stop))
+        asyncio.run(_run(registry, listening, lambda: on_ready(url, token), stop, over))
     finally:
+        over.set()
         listening.close()
 
 
@@ -105,13 +108,21 @@ async def _run(
     listening: socket.socket,
     ready: Callable[[], None],
     stop: threading.Event | None,
+    over: threading.Event,
 ) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
+
+    def on_signal() -> None:
+        stopped.set()
+        # A disk may keep a thread waiting for long. What is said to be done is durable, and the
+        # rest goes on after a restart: so we may go at any time.
+        threading.Thread(target=_leave_unless, args=[over], daemon=True).start()
+
     for number in (signal.SIGINT, signal.SIGTERM):
         # Only the main thread may take signals; elsewhere `stop` is the way.
         with contextlib.suppress(RuntimeError, ValueError):
-            loop.add_signal_handler(number, stopped.set)
+            loop.add_signal_handler(number, on_signal)
     server = _server(create_app(registry), listening)
     serving = loop.create_task(server.serve())
     waits = [loop.create_task(stopped.wait()), serving]
@@ -121,9 +132,14 @@ async def _run(
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     server.stop()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(serving, STOP_SECONDS)
+        await asyncio.wait_for(serving, STOP_SECONDS / 2)
     for task in waits:
         task.cancel()
+
+
+def _leave_unless(over: threading.Event) -> None:
+    if not over.wait(STOP_SECONDS):
+        os._exit(0)
 
 
 async def _watch(stop: threading.Event) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from cellbank.model.errors import BadInput, CellbankError, NotFound
 from cellbank.registry import pushing, reading
 from cellbank.registry.service import Registry
-from cellbank.registry.wire import disk_error, error_answer
+from cellbank.registry.wire import disk_error, error_answer, in_thread
 
 API = "/api/v1"
 
@@ -26,7 +26,7 @@ def create_app(registry: Registry) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        registry.close()
+        await in_thread(registry.close)
 
     app = FastAPI(
         title="cellbank registry",
