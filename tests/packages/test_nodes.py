@@ -55,16 +55,16 @@ def test_groups_and_data_print_as_in_the_walk_through(junctions):
 
 
 def test_calling_a_data_node_gives_a_file_with_the_bytes(junctions):
-    with open(junctions.lines.line_AICS_23.info.load()) as file:
+    with open(junctions.lines.line_AICS_23.info.load()) as file:  # noqa: PTH123  as users do
         assert {"line": "AICS-23"} == json.load(file)
-    assert os.path.getsize(getattr(junctions.fovs, FOV).image.load()) == 200_000
+    assert Path(getattr(junctions.fovs, FOV).image.load()).stat().st_size == 200_000
 
 
 def test_the_file_has_no_extension_and_the_named_path_has_the_file_name(junctions):
     node = junctions.README
-    assert node.digest == os.path.basename(node())
+    assert node.digest == Path(node()).name
     assert node() == node.path
-    assert "README" == os.path.basename(node.named_path)
+    assert "README" == Path(node.named_path).name
     assert b"# Tight junctions\n" == Path(node.named_path).read_bytes()
     assert os.fspath(node) == node.named_path
 
@@ -88,15 +88,15 @@ def test_children_are_reached_by_name_path_number_and_slice(junctions):
 
 def test_a_number_beyond_the_end_is_an_index_error(junctions):
     with pytest.raises(IndexError):
-        junctions.fovs[1]
+        _ = junctions.fovs[1]
 
 
 def test_an_unknown_attribute_says_what_is_near(junctions):
     with pytest.raises(AttributeError, match="Did you mean wells") as caught:
-        junctions.well
+        _ = junctions.well
     assert isinstance(caught.value, EntryNotFound)
     with pytest.raises(KeyError, match="Did you mean README"):
-        junctions["READM"]
+        _ = junctions["READM"]
 
 
 def test_a_name_that_is_no_identifier_has_an_alias_and_an_ambiguous_one_has_none(tmp_path):
@@ -114,7 +114,7 @@ def test_a_name_that_is_no_identifier_has_an_alias_and_an_ambiguous_one_has_none
     assert "a_tif" in dir(odd)
     assert "b_1" not in dir(odd)
     with pytest.raises(AmbiguousAttribute, match=r"\['b 1'\], \['b-1'\]"):
-        odd.b_1
+        _ = odd.b_1
 
 
 def test_a_group_of_thousands_prints_in_about_twenty_lines_with_a_count(tmp_path):
@@ -131,7 +131,9 @@ def test_a_group_of_thousands_prints_in_about_twenty_lines_with_a_count(tmp_path
 
 
 def test_nodes_pickle(junctions):
-    again = pickle.loads(pickle.dumps([junctions, junctions.fovs, junctions.README]))
+    again = pickle.loads(  # noqa: S301  our own
+        pickle.dumps([junctions, junctions.fovs, junctions.README])
+    )
     assert [junctions, junctions.fovs, junctions.README] == again
     assert b"# Tight junctions\n" == again[2].bytes()
 
@@ -144,7 +146,7 @@ def test_a_data_node_tells_its_entry(tmp_path):
     assert {"a:b.txt": "a_b.txt"} == built.mapped
     node = cellbank.load("lab/one/a_b.txt")
     assert (1, "a:b.txt", {}) == (node.size, node.filename, node.meta)
-    assert "a_b.txt" == os.path.basename(node.named_path)
+    assert "a_b.txt" == Path(node.named_path).name
     with node.open() as file:
         assert b"x" == file.read()
 
