@@ -71,8 +71,8 @@ class Incoming:
                 raise WrongOffset(self.arrived)
             return self._turn
 
-    def write(self, turn: int, chunks: list[bytes]) -> None:
-        """Add bytes.
+    def write(self, turn: int, chunks: list[bytes]) -> int:
+        """Add bytes; return how many have arrived.
 
         Raises `WrongOffset`: another request has taken over.
         Raises `BadInput`: there are more bytes than the object has.
@@ -83,17 +83,19 @@ class Incoming:
                 raise WrongOffset(self.arrived)
             if self.arrived + sum(map(len, chunks)) > self._expected.size:
                 raise BadInput(f"the object {self._expected.digest[:12]} has fewer bytes")
-            if self._part is None:
-                self._part = Part.new(self._bucket.staging, self._stem)
+            if not chunks:
+                return self.arrived
+            part = self._part = self._part or Part.new(self._bucket.staging, self._stem)
             try:
                 for chunk in chunks:
-                    self._part.write(chunk)
+                    part.write(chunk)
                     self._hasher.update(chunk)
                     self.arrived += len(chunk)
             except OSError:
                 # A part of the last bytes may be in the file: it does not fit the hash any more.
                 self._drop()
                 raise
+            return self.arrived
 
     def _drop(self) -> None:
         if self._part is not None:

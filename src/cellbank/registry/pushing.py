@@ -9,7 +9,7 @@ from cellbank.model.digest import is_digest
 from cellbank.model.errors import BadInput
 from cellbank.model.log import Draft
 from cellbank.registry.doors import Writing, writing
-from cellbank.registry.parts import Incoming, WrongOffset
+from cellbank.registry.parts import WrongOffset
 from cellbank.registry.pushed import MAX_HEADER_BYTES
 from cellbank.registry.reading import PART_SIZE
 from cellbank.registry.session import Session
@@ -96,33 +96,22 @@ async def put_object(
     session = _session(door, upload)
     if not is_digest(digest):
         raise BadInput("that is not a digest")
-    incoming = await in_thread(session.incoming, digest)
     size = session.size_of(digest)
-    if incoming is None:
-        return JSONResponse({"offset": size}, 200 if offset >= size else 409)
-    length = declared_length(request)
-    if offset < 0 or offset + (length or 0) > size:
+    if not 0 <= offset <= size or offset + (declared_length(request) or 0) > size:
         raise BadInput("the object has fewer bytes")
+    turn, at = 0, offset
     try:
-        await _take(request, session, incoming, offset, size)
+        async for chunks in gathered(request, min(size - offset, PART_SIZE)):
+            turn, at = await in_thread(session.receive, digest, turn, at, chunks)
+        if not turn:
+            await in_thread(session.receive, digest, turn, at, [])
     except WrongOffset as wrong:
         await drained(request, PART_SIZE)
         return JSONResponse({"offset": wrong.offset}, 409)
     except OSError:
         await drained(request, PART_SIZE)
         raise
-    arrived = incoming.arrived
-    await in_thread(session.arrived, digest, incoming)
-    return JSONResponse({"offset": arrived})
-
-
-async def _take(
-    request: Request, session: Session, incoming: Incoming, offset: int, size: int
-) -> None:
-    turn = await in_thread(incoming.start, offset)
-    async for chunks in gathered(request, min(size - offset, PART_SIZE)):
-        await in_thread(incoming.write, turn, chunks)
-        session.touch()
+    return JSONResponse({"offset": at})
 
 
 @router.post("/uploads/{upload}/commit", response_class=Response)

@@ -11,7 +11,7 @@ from cellbank.model.errors import BadInput, Damaged, DiskFull, IntegrityError, R
 from cellbank.model.log import Kept
 from cellbank.model.reference import Package
 from cellbank.registry.index import Index
-from cellbank.registry.parts import Incoming
+from cellbank.registry.parts import Incoming, WrongOffset
 from cellbank.registry.pushed import Named, Pushed
 from cellbank.storage import disk
 from cellbank.storage.local import LocalBatch, LocalBucket, Part, read_file
@@ -237,14 +237,25 @@ class Session:
             raise BadInput(f"the manifest does not name the object {digest}")
         return expected.size
 
-    def incoming(self, digest: str) -> Incoming | None:
-        """Return where the bytes of a large object go, or None if all of them are here."""
-        if digest in self._known():
-            return None
-        return self._incoming_of(digest)
+    def receive(self, digest: str, turn: int, offset: int, chunks: list[bytes]) -> tuple[int, int]:
+        """Take bytes of a large object; return the turn of this request, and what has arrived.
 
-    def arrived(self, digest: str, incoming: Incoming) -> None:
-        """Take a large object that may be complete now."""
+        `turn` is 0 with the first bytes of a request. Raises `WrongOffset` if they do not go on
+        where the last ended, and `DigestMismatch` if with them the object is whole and wrong.
+        """
+        self.touch()
+        size = self.size_of(digest)
+        if digest in self.sent or digest in self._staged:
+            raise WrongOffset(size)
+        incoming = self._incoming_of(digest)
+        turn = turn or incoming.start(offset)
+        arrived = incoming.write(turn, chunks)
+        if arrived == size:
+            self._arrived(digest, incoming)
+        return turn, arrived
+
+    def _arrived(self, digest: str, incoming: Incoming) -> None:
+        """Take a large object that is complete now."""
         try:
             done = incoming.finish(self._batch)
         finally:
