@@ -8,7 +8,8 @@ import pytest
 from cellbank.storage.http_remote import HttpRemote
 from cellbank.storage.store import Store
 from tests.registry.asking import Asker
-from tests.storage.making import Served, served
+from tests.registry.pushing import Push, manifest_of
+from tests.storage.making import LARGE, Served, served
 
 
 @pytest.fixture
@@ -48,3 +49,11 @@ def remote(registry: Served) -> Iterator[HttpRemote]:
 def store(tmp_path: Path) -> Store:
     """A store to push from."""
     return Store.at(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def push(admin: Asker) -> Push:
+    """A push whose manifest has arrived."""
+    begun = Push(admin, manifest_of({"a.txt": b"a", "large.tif": LARGE}))
+    assert 200 == begun.manifest().status
+    return begun

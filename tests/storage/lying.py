@@ -9,6 +9,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from cellbank.model.digest import digest_of
+from cellbank.storage.http_remote import HttpRemote
+from tests.storage.making import LARGE, PACKAGE
+
 STALL: Final = "stall"
 """In place of bytes: keep the connection open and say nothing."""
 
@@ -160,3 +164,40 @@ def between(url: str, rule: Rule) -> Iterator[str]:
         yield server.url
     finally:
         server.close()
+
+
+# --- scripts
+
+TOKEN = "cbk_secret-that-must-not-be-shown"  # noqa: S105  of nobody
+DIGEST = digest_of(LARGE)
+HTML = answer(b"<html>Please sign in</html>", content_type="text/html")
+
+
+def remote_at(server: Liar, timeout: float = 1) -> HttpRemote:
+    """The liar as a remote, with little patience."""
+    return HttpRemote(server.url, TOKEN, timeout)
+
+
+def always(*pieces: bytes | str) -> Script:
+    """Say the same whatever is asked."""
+    return lambda _: iter(pieces)
+
+
+def fetched(remote: HttpRemote, start: int = 0) -> bytes:
+    """What comes of the large object from a byte on."""
+    found = bytearray()
+    remote.fetch_object(PACKAGE, DIGEST, start, found.extend)
+    return bytes(found)
+
+
+def start_of(ask: Ask) -> int:
+    """The byte from which a request wants an object."""
+    said = ask.headers.get("range", "bytes=0-")
+    return int(said.removeprefix("bytes=").rstrip("-"))
+
+
+def ranged(start: int, data: bytes = LARGE, *, told: int | None = None) -> bytes:
+    """An honest answer to a range, but for what is told in its head."""
+    at = start if told is None else told
+    said = f"bytes {at}-{len(data) - 1}/{len(data)}"
+    return answer(data[start:], status=206, content_range=said)

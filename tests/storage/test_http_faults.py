@@ -12,9 +12,7 @@ import pytest
 from cellbank.model.digest import digest_of
 from cellbank.model.errors import (
     BadAnswer,
-    BadInput,
     BadPack,
-    CellbankError,
     Damaged,
     DigestMismatch,
     Interrupted,
@@ -23,76 +21,30 @@ from cellbank.model.errors import (
     Unreachable,
 )
 from cellbank.model.log import encode_record, next_record
-from cellbank.storage import http_client
-from cellbank.storage.http_client import followed, normal_address
 from cellbank.storage.http_remote import HttpRemote
 from cellbank.storage.packs import read_pack, write_packs
 from cellbank.storage.store import Store
-from cellbank.storage.transfer import Plan, fetch, push
-from tests.storage.lying import STALL, Ask, Liar, Script, answer, between, lying
+from cellbank.storage.transfer import Plan, fetch
+from tests.storage.lying import (
+    DIGEST,
+    HTML,
+    STALL,
+    TOKEN,
+    Ask,
+    Liar,
+    Script,
+    always,
+    answer,
+    fetched,
+    ranged,
+    remote_at,
+    start_of,
+)
 from tests.storage.making import (
-    FILES,
     LARGE,
     PACKAGE,
-    contents,
     draft,
-    install,
-    keep,
-    push_files,
-    served,
 )
-
-TOKEN = "cbk_secret-that-must-not-be-shown"  # noqa: S105  of nobody
-DIGEST = digest_of(LARGE)
-HTML = answer(b"<html>Please sign in</html>", content_type="text/html")
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_client, "FIRST_PAUSE", 0.001)
-
-
-@pytest.fixture
-def liar() -> Iterator[Callable[[Script], Liar]]:
-    """Start servers that lie; they are stopped at the end of the test."""
-    open_ones = []
-
-    def start(script: Script) -> Liar:
-        context = lying(script)
-        open_ones.append(context)
-        return context.__enter__()
-
-    yield start
-    for context in open_ones:
-        context.__exit__(None, None, None)
-
-
-def remote_at(server: Liar, timeout: float = 1) -> HttpRemote:
-    return HttpRemote(server.url, TOKEN, timeout)
-
-
-def always(*pieces: bytes | str) -> Script:
-    return lambda _: iter(pieces)
-
-
-def fetched(remote: HttpRemote, start: int = 0) -> bytes:
-    found = bytearray()
-    remote.fetch_object(PACKAGE, DIGEST, start, found.extend)
-    return bytes(found)
-
-
-def start_of(ask: Ask) -> int:
-    """The byte from which a request wants an object."""
-    said = ask.headers.get("range", "bytes=0-")
-    return int(said.removeprefix("bytes=").rstrip("-"))
-
-
-def ranged(start: int, data: bytes = LARGE, *, told: int | None = None) -> bytes:
-    """An honest answer to a range, but for what is told in its head."""
-    at = start if told is None else told
-    said = f"bytes {at}-{len(data) - 1}/{len(data)}"
-    return answer(data[start:], status=206, content_range=said)
-
 
 # --- no answer
 
@@ -375,133 +327,3 @@ def test_packs_that_do_not_come_are_told(liar: Callable[[Script], Liar]) -> None
     server = liar(always(answer(framed(end=True))))
     with pytest.raises(Damaged):
         remote_at(server).read_small(PACKAGE, SMALL)
-
-
-# --- redirects and secrets
-
-
-def test_a_redirect_on_the_same_host_is_followed(liar: Callable[[Script], Liar]) -> None:
-    def script(ask: Ask) -> Iterator[bytes]:
-        moved = answer(b"", status=307, location=f"/moved{ask.path}")
-        yield ranged(0) if ask.path.startswith("/moved") else moved
-
-    assert LARGE == fetched(remote_at(liar(script)))
-
-
-def test_a_redirect_to_another_host_is_not_followed(liar: Callable[[Script], Liar]) -> None:
-    other = liar(always(ranged(0)))
-    server = liar(always(answer(b"", status=302, location=f"{other.url}/x")))
-    with pytest.raises(BadAnswer, match="elsewhere"):
-        fetched(remote_at(server))
-    assert [] == other.asks
-
-
-def test_redirects_without_end_are_given_up(liar: Callable[[Script], Liar]) -> None:
-    server = liar(always(answer(b"", status=302, location="/again")))
-    with pytest.raises(BadAnswer):
-        fetched(remote_at(server))
-    assert len(server.asks) <= 5
-
-
-@pytest.mark.parametrize(
-    ("url", "location", "target"),
-    [
-        ("http://h/a", "/b", "http://h/b"),
-        ("http://h/a", "http://h:80/b", "http://h:80/b"),
-        ("http://h/a", "https://h/a", "https://h/a"),
-        ("https://h/a", "https://h/b", "https://h/b"),
-        ("https://h/a", "http://h/a", None),
-        ("https://h/a", "https://h:444/a", None),
-        ("http://h/a", "http://other/a", None),
-        ("http://h/a", "//other/a", None),
-        ("http://h/a", "https://h.other/a", None),
-        ("http://h/a", "https://me@h/a", None),
-        ("http://h/a", "file:///etc/passwd", None),
-        ("http://h/a", "http://h:99999/", None),
-        ("http://h/a", "http://[", None),
-    ],
-)
-def test_redirects_stay_on_the_host_and_never_lose_encryption(
-    url: str, location: str, target: str | None
-) -> None:
-    assert target == followed(url, location)
-
-
-@pytest.mark.parametrize(
-    ("address", "normal"),
-    [
-        ("http://Host:80/", "http://host"),
-        ("https://host:443/at/", "https://host/at"),
-        ("http://[::1]:8080", "http://[::1]:8080"),
-    ],
-)
-def test_an_address_has_one_spelling(address: str, normal: str) -> None:
-    assert normal == normal_address(address)
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["ftp://host", "http://", "http://host:x", "http://me:secret@host", "host", "http://h/?q"],
-)
-def test_other_than_the_address_of_a_registry_is_refused(address: str) -> None:
-    with pytest.raises(BadInput) as caught:
-        normal_address(address)
-    assert "secret" not in str(caught.value)
-
-
-def test_no_error_shows_the_token(liar: Callable[[Script], Liar]) -> None:
-    for script in (
-        always(answer(TOKEN.encode(), status=401)),
-        always(HTML),
-        always(answer(b"", status=302, location="http://other/")),
-        always(b"nonsense\r\n\r\n"),
-        always(answer(b"busy", status=503)),
-    ):
-        server = liar(script)
-        with pytest.raises(CellbankError) as caught:
-            fetched(remote_at(server))
-        assert TOKEN not in f"{caught.value} {caught.value.args!r}"
-        assert f"Bearer {TOKEN}" == server.asks[0].headers["authorization"]
-
-
-# --- a real registry behind a bad line
-
-STEPS = ("commit", "missing", "packs", "small", "objects", "uploads")
-
-
-@pytest.mark.parametrize("what", ["lose the answer", "cut the answer", "cut the body"])
-@pytest.mark.parametrize("step", STEPS)
-def test_every_step_gets_over_one_loss(tmp_path: Path, what: str, step: str) -> None:
-    seen: set[str] = set()
-
-    def rule(ask: Ask) -> str:
-        here = next((s for s in STEPS if s in ask.path), "")
-        if here != step or here in seen:
-            return "pass"
-        seen.add(here)
-        return what
-
-    store, other = Store.at(str(tmp_path / "store")), Store.at(str(tmp_path / "other"))
-    with served(tmp_path / "registry") as registry, between(registry.url, rule) as url:
-        remote = HttpRemote(url, registry.token or "", timeout=5)
-        kept = push_files(store, remote)
-        assert contents(other, install(other, remote)) == FILES
-        assert [kept] == list(remote.records(PACKAGE))
-        remote.close()
-    assert {step} == seen
-
-
-def test_a_push_to_a_server_that_always_loses_the_commit_is_there_all_the_same(
-    tmp_path: Path,
-) -> None:
-    def rule(ask: Ask) -> str:
-        return "lose the answer" if "commit" in ask.path else "pass"
-
-    store = Store.at(str(tmp_path / "store"))
-    with served(tmp_path / "registry") as registry:
-        with between(registry.url, rule) as url:
-            wanted = draft(keep(store, FILES))
-            with pytest.raises(Unreachable):
-                push(store, HttpRemote(url, registry.token or ""), PACKAGE, wanted)
-        kept = push(store, HttpRemote(registry.url, registry.token or ""), PACKAGE, wanted)
-        assert (0, wanted.nonce) == (kept.record.number, kept.record.nonce)

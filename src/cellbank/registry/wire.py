@@ -18,6 +18,7 @@ from cellbank.model.errors import BadInput, CellbankError, DiskError, DiskFull, 
 CHUNK: Final = 1 << 20
 GATHER: Final = 4 << 20
 """Bodies are handed to a thread in pieces of this size."""
+STILL_SECONDS = 60.0
 END: Final = bytes(8)
 _FULL: Final = frozenset([errno.ENOSPC, errno.EDQUOT])
 
@@ -50,7 +51,7 @@ async def gathered(request: Request, limit: int) -> AsyncIterator[list[bytes]]:
     chunks: list[bytes] = []
     held, total = 0, 0
     try:
-        async for chunk in request.stream():
+        async for chunk in _in_time(request.stream()):
             held += len(chunk)
             total += len(chunk)
             if total > limit:
@@ -67,6 +68,19 @@ async def gathered(request: Request, limit: int) -> AsyncIterator[list[bytes]]:
         raise
     if chunks:
         yield chunks
+
+
+async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the pieces of a body; raises `BadInput` when none comes for a minute."""
+    while True:
+        try:
+            async with asyncio.timeout(STILL_SECONDS):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise BadInput("the body does not come to an end", "Send it again.") from None
+        yield chunk
 
 
 async def drained(request: Request, limit: int) -> None:

@@ -53,12 +53,14 @@ class Tries:
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
+        self._weight = 0
         self._count = 0
 
     def again(self, trouble: Trouble) -> None:
         """Return after a while, or raise the error when there were enough tries."""
-        self._count += trouble.weight
-        if self._count >= MAX_TRIES:
+        self._weight += trouble.weight
+        self._count += 1
+        if self._weight >= MAX_TRIES:
             raise trouble.error
         pause = FIRST_PAUSE * 2**self._count * random.uniform(0.5, 1.0)  # noqa: S311  no secret
         if self._stop.wait(min(max(pause, trouble.after), MAX_WAIT)):
@@ -66,7 +68,7 @@ class Tries:
 
     def progressed(self) -> None:
         """Forget the failures so far: the work came forward."""
-        self._count = 0
+        self._weight = self._count = 0
 
 
 class HttpClient:
