@@ -1,6 +1,7 @@
 """What a registry keeps: whose objects count, who sees them, and what faults and restarts leave."""
 
 import errno
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from cellbank.model.digest import digest_of
 from cellbank.model.errors import DiskFull
 from cellbank.model.manifest import Manifest
 from cellbank.model.reference import Package
+from cellbank.registry import wire
 from cellbank.registry.uploads import MAX_UPLOADS
 from cellbank.storage import disk
 from cellbank.storage.http_remote import HttpRemote
@@ -22,6 +24,7 @@ from tests.storage.making import (
     HUGE,
     LARGE,
     PACKAGE,
+    Served,
     contents,
     draft,
     install,
@@ -250,3 +253,17 @@ def test_a_name_that_is_not_allowed_cannot_be_pushed(admin: Asker) -> None:
     for name in ("con", "Demo", "api"):
         reply = admin.post(f"{API}/packages/aics/{name}/uploads", b"{}")
         refused(reply, 400, "InvalidName")
+
+
+def test_a_body_that_does_not_come_to_an_end_is_given_up(
+    push: Push, registry: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "STILL_SECONDS", 0.05)
+    host, port = registry.url.removeprefix("http://").split(":")
+    head = f"PUT {push.path}/objects/{D}?offset=0 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+    head += f"authorization: Bearer {registry.token}\r\ncontent-length: {len(LARGE)}\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall(head.encode() + LARGE[:1000])
+        assert b"400" in line.recv(1000).split(b"\r\n")[0]
+    reply = push.put(LARGE)
+    assert (409, 1000) == (reply.status, reply.json["offset"])

@@ -3,7 +3,6 @@
 import msgspec
 from fastapi import Request
 
-from cellbank.model.log import Kept
 from cellbank.model.reference import Package
 from cellbank.registry.service import Registry
 from cellbank.registry.tokens import Caller
@@ -11,12 +10,11 @@ from cellbank.registry.wire import in_thread
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A package that the caller may read, and its newest record."""
+    """A package that the caller may read, if it is there; and our address."""
 
     registry: Registry
-    caller: Caller
     package: Package
-    newest: Kept
+    where: str
 
 
 class Writing(msgspec.Struct, frozen=True):
@@ -35,11 +33,11 @@ def asked(request: Request) -> tuple[Registry, Caller, str]:
 
 
 async def seen(request: Request, owner: str, name: str) -> Seen:
-    """Return the package of the path; raises `PackageNotFound` also where it may not be read."""
+    """Return the package of the path; raises `PackageNotFound` where it may not be read."""
     registry, caller, where = asked(request)
     package = registry.package(owner, name, where)
-    newest = await in_thread(registry.newest, caller, package, where)
-    return Seen(registry, caller, package, newest)
+    await in_thread(registry.check_may_read, caller, package, where)
+    return Seen(registry, package, where)
 
 
 async def writing(request: Request, owner: str, name: str) -> Writing:

@@ -40,7 +40,8 @@ async def packages(request: Request) -> dict[str, list[str]]:
 @router.get("/packages/{owner}/{name}", response_class=Response)
 async def newest(found: Annotated[Seen, Depends(seen)]) -> Response:
     """Give the newest record of a package, which holds its state, as its very bytes."""
-    return Response(found.newest.data, media_type="application/json")
+    kept = await in_thread(found.registry.newest, found.package, found.where)
+    return Response(kept.data, media_type="application/json")
 
 
 @router.get("/packages/{owner}/{name}/log", response_class=Response)
@@ -52,7 +53,7 @@ async def log(
     """Give records below number `before`, newest first, one a line."""
 
     def lines() -> bytes:
-        records = found.registry.records(found.package, before, limit)
+        records = found.registry.records(found.package, found.where, before, limit)
         return b"".join(kept.data + b"\n" for kept in records)
 
     return Response(await in_thread(lines), media_type="application/x-ndjson")
@@ -69,7 +70,7 @@ async def small(request: Request, found: Annotated[Seen, Depends(seen)]) -> Resp
     if len(body) % 32:
         raise BadInput("the body must be digests of 32 bytes each")
     digests = [body[at : at + 32].hex() for at in range(0, len(body), 32)]
-    return Packs(await in_thread(found.registry.small, found.package, digests))
+    return Packs(await in_thread(found.registry.small, found.package, found.where, digests))
 
 
 @router.head(
@@ -80,7 +81,7 @@ async def large(request: Request, digest: str, found: Annotated[Seen, Depends(se
     """Give a large object, or from a byte on (`Range: bytes=N-`)."""
     if not is_digest(digest):
         raise NotFound(f"{found.package} has no object {digest[:80]}", "Ask for a digest.")
-    path, size = await in_thread(found.registry.large, found.package, digest)
+    path, size = await in_thread(found.registry.large, found.package, found.where, digest)
     headers = {"etag": f'"{digest}"', "accept-ranges": "bytes"}
     stretch = wanted_range(request.headers.get("range"), size)
     if request.headers.get("if-range", headers["etag"]) != headers["etag"]:

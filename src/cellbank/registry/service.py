@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -20,7 +21,7 @@ from cellbank.model.errors import (
 from cellbank.model.log import Draft, Kept
 from cellbank.model.names import check_name
 from cellbank.model.reference import Package
-from cellbank.registry.index import Index
+from cellbank.registry.index import Index, Reach
 from cellbank.registry.session import Session
 from cellbank.registry.tokens import Caller, Settings, caller_of, open_settings
 from cellbank.registry.uploads import Uploads, already
@@ -105,35 +106,43 @@ class Registry:
         """Return the packages that the caller may read, sorted."""
         return [p for p in self.place.packages() if self.may_read(caller, p)]
 
-    def newest(self, caller: Caller, package: Package, where: str) -> Kept:
-        """Return the newest record; raises `PackageNotFound` also where it may not be read."""
-        if self.may_read(caller, package):
-            newest = self.place.newest(package)
-            if newest is not None:
-                return newest
-        raise PackageNotFound(str(package), where)
+    def check_may_read(self, caller: Caller, package: Package, where: str) -> None:
+        """Raise what is raised for a package that is not there, unless the caller may read it."""
+        if not self.may_read(caller, package):
+            raise PackageNotFound(str(package), where)
 
-    def records(self, package: Package, before: int | None, limit: int) -> Iterator[Kept]:
-        """Yield up to `limit` records below number `before`, newest first."""
-        for kept in self.place.records(package):
-            if limit <= 0:
-                return
-            if before is None or kept.record.number < before:
-                limit -= 1
-                yield kept
+    def newest(self, package: Package, where: str) -> Kept:
+        """Return the newest record, else raise `PackageNotFound`."""
+        newest = self.place.newest(package)
+        if newest is None:
+            raise PackageNotFound(str(package), where)
+        return newest
 
-    def small(self, package: Package, digests: list[str]) -> Iterator[bytes]:
+    def records(self, package: Package, where: str, before: int | None, limit: int) -> list[Kept]:
+        """Return up to `limit` records below number `before`, newest first."""
+        self.newest(package, where)
+        older = (
+            k for k in self.place.records(package) if before is None or k.record.number < before
+        )
+        return list(islice(older, limit))
+
+    def _reach(self, package: Package, where: str, wanted: str = "") -> Reach:
+        reach = self.index.reach(package, wanted=wanted)
+        if not reach.revisions:
+            raise PackageNotFound(str(package), where)
+        return reach
+
+    def small(self, package: Package, where: str, digests: list[str]) -> Iterator[bytes]:
         """Yield packs with those of the objects that the package reaches."""
-        reach = self.index.reach(package)
+        reach = self._reach(package, where)
         return self.place.packs_of(package, [d for d in digests if d in reach.small])
 
-    def large(self, package: Package, digest: str) -> tuple[str, int]:
+    def large(self, package: Package, where: str, digest: str) -> tuple[str, int]:
         """Return the file and the size of a large object that the package reaches.
 
-        Raises `NotFound`: the package does not reach it, or it is lost.
+        Raises `NotFound` where it does not, or where the object is lost.
         """
-        reach = self.index.reach(package, wanted=digest)
-        size = reach.large.get(digest)
+        size = self._reach(package, where, digest).large.get(digest)
         if size is None or self.place.bucket.size(object_key(digest)) != size:
             raise NotFound(f"{package} has no object {digest}", "Ask for its newest revision.")
         return self.files.path(object_key(digest)), size

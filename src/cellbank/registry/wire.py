@@ -61,25 +61,25 @@ async def gathered(request: Request, limit: int) -> AsyncIterator[list[bytes]]:
             if held >= GATHER:
                 yield chunks
                 chunks, held = [], 0
-    except ClientDisconnect:
+    except (ClientDisconnect, TimeoutError) as error:
         # What has come need not come again.
         if chunks:
             yield chunks
+        if isinstance(error, TimeoutError):
+            raise BadInput("the body does not come to an end", "Send it again.") from None
         raise
     if chunks:
         yield chunks
 
 
 async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the pieces of a body; raises `BadInput` when none comes for a minute."""
+    """Yield the pieces of a body; raises TimeoutError when none comes for a minute."""
     while True:
         try:
             async with asyncio.timeout(STILL_SECONDS):
                 chunk = await anext(chunks)
         except StopAsyncIteration:
             return
-        except TimeoutError:
-            raise BadInput("the body does not come to an end", "Send it again.") from None
         yield chunk
 
 
