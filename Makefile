@@ -11,6 +11,8 @@ PYTHON ?= python3
 PYTHON313 ?= $(firstword $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.13.*/bin/python3.13) python3.13)
 # For pytest and the benchmarks: make test ARGS="-n 2 -k digest"
 ARGS ?=
+# Tests side by side: make test JOBS=0 runs them one after the other.
+JOBS ?= 2
 # For requirements: make requirements UPGRADE=--upgrade, or "--upgrade-package numpy"
 UPGRADE ?=
 
@@ -59,8 +61,8 @@ format: .venv/.ready ## write the code in the house's form, mend what can be men
 	$(BIN)/ruff format .
 
 .PHONY: test
-test: .venv/.ready ## the tests, but the slow ones
-	$(BIN)/python -m pytest $(ARGS)
+test: .venv/.ready .venv/.demo-data ## the tests, but the slow ones
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 .PHONY: test-slow
 test-slow: .venv/.ready ## the slow tests alone
@@ -69,7 +71,7 @@ test-slow: .venv/.ready ## the slow tests alone
 .PHONY: test-313
 test-313: ## the tests on Python 3.13, where there is one
 	@if $(PYTHON313) -c '' 2>/dev/null; then \
-	    $(MAKE) --no-print-directory .venv-313/.ready && .venv-313/bin/python -m pytest $(ARGS); \
+	    $(MAKE) --no-print-directory .venv-313/.ready && .venv-313/bin/python -m pytest -n $(JOBS) $(ARGS); \
 	else \
 	    echo "test-313: skipped, no Python 3.13 here. Name one: make test-313 PYTHON313=/path/to/python3.13"; \
 	fi
