@@ -21,7 +21,7 @@ from cellbank.storage.local import CHUNK, LocalBatch, Part, read_chunks, read_fi
 from cellbank.storage.packs import MAX_OBJECT_BYTES, PackWriter
 from cellbank.storage.place import object_key, package_key
 from cellbank.storage.store import Store
-from cellbank.storage.transfer import Counter, check_room, filling, run_all
+from cellbank.storage.transfer import COMMIT_BYTES, Counter, check_room, filling, run_all
 
 TRIES = 3
 MAX_FILE_BYTES = MAX_OBJECT_BYTES // 32 * PIECE_BYTES
@@ -62,11 +62,13 @@ class Builder:
         self._cache = StatCache(store, folder)
         self._small = store.packs(package)
         self._small.refresh()
-        self._packed = self._small.digests() - store.condemned()
+        self._condemned = store.condemned()
+        self._packed = self._small.digests() - self._condemned
         self._writers = {"documents": PackWriter(), "other": PackWriter()}
         self.read_files = 0
         self.added_bytes = 0
         self._staged: set[str] = set()
+        self._counted: set[str] = set()
         self._parts: dict[str, bytes] = {}
 
     def entries(
@@ -99,7 +101,7 @@ class Builder:
             return False
         if known.look.size < SMALL_BELOW:
             return known.digest in self._packed
-        return self._store.files.size(object_key(known.digest)) == known.look.size
+        return self._is_here(known.digest, known.look.size)
 
     def _read_small(
         self, sources: list[Source], done: list[Entry], batch: LocalBatch, counter: Counter
@@ -135,22 +137,30 @@ class Builder:
     ) -> Callable[[], None]:
         def job() -> None:
             looked = now()
-            part, digest, pieces = self._copy_unchanged(source, counter)
-            key = object_key(digest)
-            here = (
-                self._store.files.size(key) == part.size and digest not in self._store.condemned()
-            )
-            if here or digest in self._staged:
+            # What was read may be newer than what was listed.
+            read, part, digest, pieces = self._copy_unchanged(source, counter)
+            if digest in self._staged or self._is_here(digest, part.size):
                 part.discard()
             else:
                 self._staged.add(digest)
                 self.added_bytes += part.size
-                batch.take(key, part)
+                batch.take(object_key(digest), part)
+                if batch.staged_bytes > COMMIT_BYTES:
+                    batch.commit()
             name = self._keep_pieces(pieces) if pieces else None
-            known = self._cache.learn(source.file, source.look, digest, name, looked)
-            done.append(_entry(source, known))
+            known = self._cache.learn(read.file, read.look, digest, name, looked)
+            done.append(_entry(read, known))
 
         return job
+
+    def _is_here(self, digest: str, size: int) -> bool:
+        """Whether a large object is in the store, and no collection is about to take it."""
+        here = digest not in self._condemned and (
+            self._store.files.size(object_key(digest)) == size
+        )
+        if here:
+            self._counted.add(digest)
+        return here
 
     def _keep_pieces(self, pieces: bytes) -> str:
         """Keep a list of pieces among the parts of manifests; return its digest."""
@@ -160,8 +170,11 @@ class Builder:
             self._parts[digest] = pieces
         return digest
 
-    def _copy_unchanged(self, source: Source, counter: Counter) -> tuple[Part, str, bytes]:
-        """Copy a large file to staging, hashing it; start anew if it changes meanwhile."""
+    def _copy_unchanged(self, source: Source, counter: Counter) -> tuple[Source, Part, str, bytes]:
+        """Copy a large file to staging, hashing it; start anew if it changes meanwhile.
+
+        Returns the source as it looked when it was copied, the part, its digest, its pieces.
+        """
         for _ in range(TRIES):
             part = Part.new(self._store.files.staging, "build")
             try:
@@ -170,7 +183,7 @@ class Builder:
                 part.discard()
                 raise
             if look == source.look:
-                return part, digest, pieces
+                return source, part, digest, pieces
             part.discard()
             counter.add(-part.size)
             source = msgspec.structs.replace(source, look=Look.of(os.stat(source.file)))
@@ -192,6 +205,10 @@ class Builder:
         for pack in writer.finish():
             self._add_pack(pack, batch)
         return made
+
+    def check_spared(self) -> None:
+        """Look once more, before the record, that all is spared that was found here."""
+        self._store.check_spared(self._counted)
 
     def finish(self) -> None:
         """Remember the files for the next build."""
@@ -274,6 +291,7 @@ def build(
         made = builder.manifest(entries, kind, batch)
         batch.commit()
         store.packs(package).refresh()
+        builder.check_spared()
         changed = _record(store, package, made.revision, stamp)
         builder.finish()
         installed = store.installed(package)

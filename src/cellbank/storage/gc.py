@@ -51,12 +51,13 @@ def mark(store: Place, *, skip: Package | None = None, earlier: bool = False) ->
         if package == skip:
             continue
         small = marked.small.setdefault(package, set())
+        read: set[str] = set()
         for record in store.records(package):
             if record.record.history:
                 small.add(record.record.history)
                 marked.large.add(record.record.history)
         for revision in revisions:
-            _mark_revision(store, package, revision, small, marked.large)
+            _mark_revision(store, package, revision, small, marked.large, read)
     return marked
 
 
@@ -80,16 +81,27 @@ def roots(store: Place, *, earlier: bool) -> dict[Package, list[str]]:
 
 
 def _mark_revision(
-    store: Place, package: Package, revision: str, small: set[str], large: set[str]
+    store: Place,
+    package: Package,
+    revision: str,
+    small: set[str],
+    large: set[str],
+    read: set[str],
 ) -> None:
-    if revision in small:
+    """Mark what a revision reaches; headers and pages that were `read` are not read again.
+
+    That one is marked does not say that it was read: an entry may have the bytes of a header.
+    """
+    if revision in read:
         return
     header = decode_header(store.read_small(package, revision))
     small.add(revision)
+    read.add(revision)
     for page in header.pages:
-        if page.digest in small:
+        if page.digest in read:
             continue
         small.add(page.digest)
+        read.add(page.digest)
         for entry in decode_page(store.read_small(package, page.digest)):
             (small if entry.size < SMALL_BELOW else large).add(entry.digest)
             if entry.pieces is not None:
@@ -108,18 +120,44 @@ def collect(store: Store, *, now: datetime | None = None) -> Collected:
     remove_stale_staging(store.files)
     with disk.exclusive_lock(store.files.path("lock")) as alone:
         marked = mark(store)
-        condemned, ripe = _condemned(store, now)
         garbage = dict(_garbage(store, marked))
         if not alone:
-            fresh = garbage.keys() - condemned
-            if fresh:
-                _condemn(store, fresh, now)
-            garbage = {key: size for key, size in garbage.items() if key in ripe}
-            return _sweep(store, marked, garbage, len(fresh), packs=False)
+            return _collect_slowly(store, marked, garbage, now)
         for name in store.files.names("gc"):
             store.files.delete(f"gc/{name}")
         _forget_earlier(store)
         return _sweep(store, marked, garbage, 0, packs=True)
+
+
+def _collect_slowly(
+    store: Store, marked: Marked, garbage: dict[str, int], now: datetime
+) -> Collected:
+    """Remove what was condemned a day ago and not sent again since; condemn the rest."""
+    verdicts = store.verdicts()
+    fresh = garbage.keys() - {d for verdict in verdicts.values() for d in verdict.condemned}
+    if fresh:
+        _condemn(store, fresh, now)
+    ripe = {name: v for name, v in verdicts.items() if now - v.time >= WAIT}
+    doomed = {
+        digest: garbage[digest]
+        for verdict in ripe.values()
+        for digest in verdict.condemned
+        if digest in garbage and not _sent_again(store, digest, verdict.time)
+    }
+    done = _sweep(store, marked, doomed, len(fresh), packs=False)
+    for name in ripe:
+        store.files.delete(f"gc/{name}")
+    return done
+
+
+def _sent_again(store: Store, digest: str, condemned: datetime) -> bool:
+    """Whether an object came after it was condemned: the record that names it is still to come."""
+    try:
+        changed = os.stat(store.files.path(object_key(digest))).st_ctime
+    except FileNotFoundError:
+        return False
+    # Verdicts are dated in whole seconds.
+    return changed > condemned.timestamp() + 1
 
 
 def remove_package(store: Store, package: Package) -> Collected:
@@ -133,7 +171,7 @@ def remove_package(store: Store, package: Package) -> Collected:
     mine: set[str] = set()
     for revision in roots(store, earlier=True).get(package, []):
         try:
-            _mark_revision(store, package, revision, set(), mine)
+            _mark_revision(store, package, revision, set(), mine, set())
         except IntegrityError:
             continue
     with disk.exclusive_lock(store.files.path("lock")) as alone:
@@ -143,7 +181,8 @@ def remove_package(store: Store, package: Package) -> Collected:
         kept = others.large.union(*others.small.values())
         garbage = {d: store.files.size(object_key(d)) or 0 for d in mine - kept}
         if not alone:
-            _condemn(store, garbage, datetime.now(UTC))
+            if garbage:
+                _condemn(store, garbage, datetime.now(UTC))
             return Collected(0, before, len(garbage))
         done = _sweep(store, others, garbage, 0, packs=False)
         return Collected(done.removed, done.bytes + before, 0)
@@ -155,9 +194,13 @@ def _package_bytes(store: Store, package: Package) -> int:
 
 
 def _remove_below(store: Store, package: Package) -> None:
-    """Remove the log first, newest record last: a reader sees the whole log or none of it."""
+    """Remove the log first, newest record first.
+
+    A log without its newest records is an older one; without its oldest it would be damaged, and
+    whoever was stopped here could never go on.
+    """
     root = f"packages/{package}"
-    for name in reversed(store.files.names(f"{root}/log")):
+    for name in store.files.names(f"{root}/log"):
         store.files.delete(f"{root}/log/{name}")
     for name in store.files.names(f"{root}/packs"):
         store.files.delete(f"{root}/packs/{name}")
@@ -174,19 +217,6 @@ def _garbage(store: Store, marked: Marked) -> Iterator[tuple[str, int]]:
         for digest in store.files.names(f"objects/{folder}"):
             if is_digest(digest) and digest not in marked.large and digest not in small:
                 yield digest, store.files.size(object_key(digest)) or 0
-
-
-def _condemned(store: Store, now: datetime) -> tuple[set[str], set[str]]:
-    """Return all that is condemned, and what has been for 24 hours."""
-    every: set[str] = set()
-    ripe: set[str] = set()
-    for name in store.files.names("gc"):
-        document = canonical.decode(store.files.read(f"gc/{name}"))
-        digests = set(document["condemned"])
-        every |= digests
-        if now - datetime.fromisoformat(document["time"]) >= WAIT:
-            ripe |= digests
-    return every, ripe
 
 
 def _condemn(store: Store, digests: Iterable[str], now: datetime) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -19,6 +20,7 @@ from cellbank.model.errors import (
     NewerFormat,
     NotCanonical,
     PackageNotFound,
+    RuleBroken,
 )
 from cellbank.model.log import (
     HISTORY_EVERY,
@@ -58,6 +60,14 @@ class Format(msgspec.Struct, frozen=True):
     id: str
     read: list[str]
     write: list[str]
+
+
+class Condemned(msgspec.Struct, frozen=True):
+    """The content of `gc/<id>`: what a collection will delete, and since when it stands there."""
+
+    format: int
+    condemned: list[str]
+    time: datetime
 
 
 _is_record_key = re.compile("[0-9]{12}").fullmatch
@@ -292,14 +302,35 @@ class Place:
 
     def condemned(self) -> set[str]:
         """Return the digests that a collection under way may delete."""
-        found: set[str] = set()
+        return {digest for condemned in self.verdicts().values() for digest in condemned.condemned}
+
+    def verdicts(self) -> "dict[str, Condemned]":
+        """Return what collections wrote down to delete, by their ids.
+
+        Raises `NotCanonical`: One cannot be read; then nobody knows what will be deleted.
+        """
+        found = {}
         for name in self.bucket.names("gc"):
+            key = f"gc/{name}"
             try:
-                document = canonical.decode(self.bucket.read(f"gc/{name}"))
+                document = canonical.decode(self.bucket.read(key), key)
+                found[name] = msgspec.convert(document, Condemned)
             except FileNotFoundError:
                 continue
-            found |= set(document.get("condemned", ()))
+            except msgspec.ValidationError as error:
+                raise NotCanonical(key, str(error)) from None
         return found
+
+    def check_spared(self, counted: Iterable[str]) -> None:
+        """Check that no collection has condemned meanwhile what a writer counts on being here.
+
+        Raises `RuleBroken`: One has; the writer must begin again.
+        """
+        if not self.condemned().isdisjoint(counted):
+            raise RuleBroken(
+                f"{self.address} is being cleaned of objects that this counts on",
+                "Run the same command again.",
+            )
 
 
 def open_format(bucket: Bucket, *, create: bool) -> Format:

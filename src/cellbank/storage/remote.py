@@ -301,11 +301,7 @@ class BucketUpload(Upload):
     def append(self, draft: Draft, *, public: bool | None = None) -> Kept:
         """One barrier, then the record."""
         self._batch.commit()
-        if self._place.condemned() & self._counted:
-            raise RuleBroken(
-                f"{self._place.address} is being cleaned of objects that this push counts on",
-                "Run the same command again.",
-            )
+        self._place.check_spared(self._counted)
         kept = self._place.append(self._package, draft)
         if public is not None:
             self._place.set_public(self._package, public=public)
