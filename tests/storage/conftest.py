@@ -15,8 +15,9 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def liar(short_pauses: None) -> Iterator[Callable[[Script], Liar]]:
+def liar(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Script], Liar]]:
     """Start servers that lie; they are stopped at the end of the test."""
+    monkeypatch.setattr(http_client, "FIRST_PAUSE", 0.001)
     open_ones = []
 
     def start(script: Script) -> Liar:
