@@ -92,6 +92,36 @@ def test_names_that_are_no_text_are_refused_and_can_be_fixed(process, unchanged,
     except OSError:
         pytest.skip("this file system takes only text as names")
     process("build", "demo/odd", odd).failed(2)
+    os.utime(os.fsencode(odd) + b"/\xff\xfe.txt", (1, 1))
+    assert r"\ufffd\ufffd.txt is packaged as _.txt" in (
+        process("build", "demo/odd", odd, "--fix-names").ok().err.replace("\ufffd", r"\ufffd")
+    )
+    process("rm", "demo/odd", "--yes").ok()
+
+
+def test_a_folder_whose_own_name_is_no_text_can_be_built(process, tmp_path):
+    try:
+        odd = fill(Path(os.fsdecode(os.fsencode(tmp_path) + b"/d\xff")), {"good.txt": "x"})
+    except OSError:
+        pytest.skip("this file system takes only text as names")
+    process("build", "demo/odd", odd).ok()
+    assert "0 files read" in process("build", "demo/odd", odd).ok().out
+
+
+def test_folders_deeper_than_any_path_may_be_are_listed_like_other_bad_paths(
+    process, unchanged, tmp_path
+):
+    folder = os.open(fill(tmp_path / "deep", {"good.txt": "x"}), os.O_RDONLY)
+    for _ in range(2500):
+        os.mkdir("d", dir_fd=folder)
+        inner = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+    refused = process("build", unchanged, tmp_path / "deep").failed(2)
+    assert "so deep that this system cannot open it" in refused.err
+    assert "--fix-names" not in refused.err
+    subprocess.run(["rm", "-rf", tmp_path / "deep"], check=True)
 
 
 # --- references
@@ -318,6 +348,23 @@ def test_a_command_that_does_not_react_is_ended():
         _, error = running.communicate(timeout=10)
     assert 130 == running.returncode
     assert error.startswith(b"cellbank: stopped\n")
+
+
+def test_a_signal_while_modules_are_imported_is_told_like_any_other():
+    code = (
+        "import os, signal, sys\n"
+        "class Late:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'click':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Late())\n"
+        "from cellbank.cli import main\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "ls"], check=False, capture_output=True, timeout=20
+    )
+    assert 130 == done.returncode
+    assert done.stderr.startswith(b"cellbank: stopped\n")
 
 
 # --- the one place

@@ -2,6 +2,8 @@
 
 import subprocess
 
+import pytest
+
 from tests.cli.conftest import COMMAND, fill, revision_of
 
 
@@ -44,6 +46,16 @@ def test_build_maps_bad_names_when_told_and_says_which(cellbank, tmp_path):
     assert {"a_b.txt", "_CON", "line_break"} == {
         child["name"] for child in cellbank("tree", "demo/odd", "--json").ok().json["children"]
     }
+
+
+def test_build_keeps_two_spellings_of_a_name_when_told(cellbank, tmp_path):
+    fill(tmp_path / "odd", {"e\u0301.txt": "decomposed", "\u00e9.txt": "composed"})
+    if len(list((tmp_path / "odd").iterdir())) == 1:
+        pytest.skip("this file system takes both for one")
+    assert "two spellings" in cellbank("build", "demo/odd", "odd").failed(2).err
+    cellbank("build", "demo/odd", "odd", "--fix-names").ok()
+    assert "composed" == cellbank("cat", "demo/odd/\u00e9.txt").ok().out
+    assert "decomposed" == cellbank("cat", "demo/odd/\u00e9_2.txt").ok().out
 
 
 def test_push_says_where_the_package_is_now(cellbank, built, remote):

@@ -211,3 +211,20 @@ def test_the_import_hook_never_shadows_a_real_module(junctions):
     assert find_spec("cellbank.data.Not_an_owner") is None
     assert find_spec("cellbank.data.import") is None
     assert find_spec("cellbank.nothing") is None
+
+
+def test_where_the_store_may_only_be_read_small_files_are_written_nowhere_else(
+    junctions, monkeypatch
+):
+    written = []
+
+    def refuse(path: str, *_: object) -> None:
+        written.append(path)
+        raise PermissionError(13, "no", path)
+
+    monkeypatch.setattr("cellbank.storage.disk.write_cache", refuse)
+    with pytest.raises(PermissionError):
+        junctions.README()
+    root = os.environ["CELLBANK_HOME"]
+    assert all(path.startswith(f"{root}/unpacked/") for path in written)
+    assert b"# Tight junctions\n" == junctions.README.bytes()

@@ -9,16 +9,20 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run the command as a process: the arguments are those of the process, and it ends here."""
-    from cellbank.cli.stopping import Stopper, current, leave
+    from cellbank.cli.stopping import Stopper, current, leave, leave_stopped
 
     _prepare_streams()
     stopper = Stopper()
     current.append(stopper)
-    stopper.start()
-    code = run(sys.argv[1:])
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):
-            stream.flush()
+    try:
+        stopper.start()
+        code = run(sys.argv[1:])
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+    except KeyboardInterrupt:
+        # Before the command began (modules are being imported), or while it says its last words.
+        leave_stopped()
     # Not sys.exit: a thread may still wait for a server that does not answer, and one of a
     # library's own must not meet a Python that is being taken down (the web server's aborts).
     leave(code)

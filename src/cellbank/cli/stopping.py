@@ -52,7 +52,7 @@ class Stopper:
             numbers = os.read(self._mine, 64)
             if not self._off and stops & set(numbers):
                 time.sleep(PATIENCE_SECONDS)
-                leave(STOPPED, _LAST_WORDS)
+                leave_stopped()
 
 
 def leave(code: int, words: bytes = b"") -> NoReturn:
@@ -63,6 +63,11 @@ def leave(code: int, words: bytes = b"") -> NoReturn:
             os.write(2, b"\x1b[?25h\n")
         os.write(2, words)
     os._exit(code)
+
+
+def leave_stopped() -> NoReturn:
+    """End the process now, because it was told to stop."""
+    leave(STOPPED, _LAST_WORDS)
 
 
 current: list[Stopper] = []

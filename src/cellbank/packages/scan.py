@@ -1,10 +1,11 @@
 """Reading a folder: which files it has, which may be packaged, which look unchanged."""
 
+import errno
 import os
 import stat
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -63,21 +64,23 @@ class StatCache:
     def __init__(self, store: Store, folder: str) -> None:
         name = digest_of(os.fsencode(os.path.realpath(folder)))
         self._path = store.files.path(f"caches/stat/{name}")
-        self._known: dict[str, Known] = {}
+        # By the bytes of the file's path, which need not be UTF-8.
+        self._known: dict[bytes, Known] = {}
         self._changed = False
         try:
             with open(self._path, "rb") as file:
-                self._known = msgspec.msgpack.decode(file.read(), type=dict[str, Known])
+                self._known = msgspec.msgpack.decode(file.read(), type=dict[bytes, Known])
         except (OSError, msgspec.MsgspecError):
             pass
-        self._next: dict[str, Known] = {}
+        self._next: dict[bytes, Known] = {}
 
     def find(self, file: str, look: Look) -> Known | None:
         """Return what is known of a file that still looks like `look`."""
-        known = self._known.get(file)
+        key = os.fsencode(file)
+        known = self._known.get(key)
         if known is None or known.look != look:
             return None
-        self._next[file] = known
+        self._next[key] = known
         return known
 
     def learn(self, file: str, look: Look, digest: str, pieces: str | None, looked: int) -> Known:
@@ -88,7 +91,7 @@ class StatCache:
         )
         known = Known(look, digest, pieces)
         if changed < looked - window:
-            self._next[file] = known
+            self._next[os.fsencode(file)] = known
             self._changed = True
         return known
 
@@ -115,13 +118,7 @@ def scan(folder: str, *, fix_names: bool = False) -> tuple[list[Source], dict[st
         raise NotFound(f"the folder {folder} does not exist", "Check its name. Nothing was built.")
     root = os.path.realpath(folder)
     refused: list[str] = []
-    files: dict[str, tuple[str, Look]] = {}
-    twice: list[str] = []
-    for path, file, look in _walk(root, root, "", refused, frozenset([root])):
-        name = path if path.isascii() else unicodedata.normalize("NFC", path)
-        if name in files:
-            twice.append(f"{name!r}: two spellings of it are in the folder")
-        files[name] = (file, look)
+    files, twice = _by_name(_walk(root, refused), fix_names=fix_names)
     problems = path_problems(sorted(files, key=_bytes))
     mapped: dict[str, str] = {}
     if problems and fix_names:
@@ -129,7 +126,10 @@ def scan(folder: str, *, fix_names: bool = False) -> tuple[list[Source], dict[st
         problems = {}
     shown = [f"{_shown(path)}: {why}" for path, why in problems.items()]
     if refused or twice or shown:
-        raise InvalidPaths(refused + twice + shown)
+        broken = InvalidPaths(refused + twice + shown)
+        if not (twice or shown):
+            broken.advice = "Remove them, or put plain files in their place. Nothing was built."
+        raise broken
     sources = []
     for path, (file, look) in files.items():
         if path in mapped:
@@ -138,6 +138,32 @@ def scan(folder: str, *, fix_names: bool = False) -> tuple[list[Source], dict[st
         else:
             sources.append(Source(path, file, look))
     return sources, {_readable(old): new for old, new in mapped.items()}
+
+
+def _by_name(
+    found: Iterable[tuple[str, str, Look]], *, fix_names: bool
+) -> tuple[dict[str, tuple[str, Look]], list[str]]:
+    """Return the files by their paths in form NFC, and what is wrong with those that meet there.
+
+    With `fix_names` such a one keeps its path as it is, so that it is mapped.
+    """
+    files: dict[str, tuple[str, Look]] = {}
+    other_forms: list[tuple[str, str, Look]] = []
+    for path, file, look in found:
+        if path.isascii() or unicodedata.is_normalized("NFC", path):
+            files[path] = (file, look)
+        else:
+            other_forms.append((path, file, look))
+    twice = []
+    for path, file, look in sorted(other_forms, key=lambda other: _bytes(other[0])):
+        name = unicodedata.normalize("NFC", path)
+        if name not in files:
+            files[name] = (file, look)
+        elif fix_names:
+            files[path] = (file, look)
+        else:
+            twice.append(f"{name!r}: two spellings of it are in the folder")
+    return files, twice
 
 
 def _bytes(path: str) -> bytes:
@@ -152,31 +178,35 @@ def _shown(path: str) -> str:
     return repr(_readable(path))
 
 
-def _walk(
-    root: str, folder: str, prefix: str, refused: list[str], above: frozenset[str]
-) -> Iterator[tuple[str, str, Look]]:
-    """Yield (path, file, look) of every file below `folder`; what may not be goes to `refused`."""
-    inner = []
-    with os.scandir(folder) as found:
-        for item in found:
-            path = f"{prefix}{item.name}"
-            if item.is_file(follow_symlinks=False):
-                yield path, item.path, Look.of(item.stat(follow_symlinks=False))
-            elif item.is_dir(follow_symlinks=False):
-                inner.append((item.path, path))
-            elif item.is_symlink():
-                target = os.path.realpath(item.path)
-                why = _link_problem(root, target, above)
-                if why:
-                    refused.append(f"{_shown(path)}: {why}")
-                elif os.path.isdir(target):
-                    inner.append((target, path))
-                else:
-                    yield path, target, Look.of(os.stat(target))
-            else:
-                refused.append(f"{_shown(path)}: not a file (a device, FIFO or socket)")
-    for place, path in inner:
-        yield from _walk(root, place, f"{path}/", refused, above | {os.path.realpath(place)})
+def _walk(root: str, refused: list[str]) -> Iterator[tuple[str, str, Look]]:
+    """Yield (path, file, look) of every file below `root`; what may not be goes to `refused`."""
+    # Folder, how paths in it begin, and the real folders that it lies in.
+    left = [(root, "", frozenset([root]))]
+    while left:
+        folder, prefix, above = left.pop()
+        try:
+            with os.scandir(folder) as found:
+                for item in found:
+                    path = f"{prefix}{item.name}"
+                    if item.is_file(follow_symlinks=False):
+                        yield path, item.path, Look.of(item.stat(follow_symlinks=False))
+                    elif item.is_dir(follow_symlinks=False):
+                        left.append((item.path, f"{path}/", above | {item.path}))
+                    elif not item.is_symlink():
+                        refused.append(f"{_shown(path)}: not a file (a device, FIFO or socket)")
+                    else:
+                        target = os.path.realpath(item.path)
+                        why = _link_problem(root, target, above)
+                        if why:
+                            refused.append(f"{_shown(path)}: {why}")
+                        elif os.path.isdir(target):
+                            left.append((target, f"{path}/", above | {target}))
+                        else:
+                            yield path, target, Look.of(os.stat(target))
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            refused.append(f"{_shown(prefix)}: so deep that this system cannot open it")
 
 
 def _link_problem(root: str, target: str, above: frozenset[str]) -> str | None:
