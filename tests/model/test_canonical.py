@@ -304,3 +304,8 @@ def test_tuples_and_kinds_of_numbers_are_written_as_what_they_are() -> None:
 
     assert b"[1,2.5,3,true]" == canonical.encode((Whole(1), Broken(2.5), 3.0, True))
     assert b"[[],{}]" == canonical.encode([(), {}])
+
+
+def test_an_integer_of_thousands_of_digits_is_refused_like_any_other() -> None:
+    with pytest.raises(NotCanonical):
+        canonical.encode(10**5000)

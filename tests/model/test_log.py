@@ -342,3 +342,20 @@ def test_a_history_keeps_fields_that_are_not_known_here() -> None:
 def test_what_is_no_history_is_refused(data: bytes) -> None:
     with pytest.raises(NotCanonical):
         log.decode_history(data)
+
+
+@pytest.mark.parametrize("field", ["revision", "previous", "history"])
+@pytest.mark.parametrize("value", ["../../etc/passwd", "zz" * 32, ONE[:-1]])
+def test_a_record_that_names_what_is_no_digest_is_refused(field: str, value: str) -> None:
+    record = msgspec.structs.replace(Record("push", 1, "n", 0, PACKAGE), **{field: value})
+    with pytest.raises(NotCanonical, match="not a digest"):
+        log.decode_record(log.encode_record(record))
+
+
+@pytest.mark.parametrize(
+    "state", [State(latest="x"), State(tags={"t": "x"}), State(versions={"1": "x"})]
+)
+def test_a_state_that_names_what_is_no_digest_is_refused(state: State) -> None:
+    record = Record("push", 1, "n", 0, PACKAGE, state=state)
+    with pytest.raises(NotCanonical, match="not a digest"):
+        log.decode_record(log.encode_record(record))

@@ -1,6 +1,9 @@
 """Changing a disk: whole files or none, never over another, never outside of a folder."""
 
 import errno
+import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +14,7 @@ from cellbank.model.digest import digest_of
 from cellbank.storage import disk
 from cellbank.storage.local import LocalBucket, Part
 
+NOBODY = 65534
 KINDS = {"create", "write", "chmod", "fsync", "rename", "link", "unlink", "rmdir", "mkdir"}
 
 
@@ -383,6 +387,10 @@ def test_a_barrier_tells_of_a_file_that_is_not_there(tmp_path: Path) -> None:
     barrier.close()
 
 
+def test_odd_mount_points_are_read_as_the_kernel_spells_them() -> None:
+    assert "/mnt/my disk\\é\udcff" == disk._unescaped("/mnt/my\\040disk\\134é\udcff")
+
+
 def test_the_file_system_and_the_free_space_are_told(tmp_path: Path) -> None:
     assert "proc" == disk.file_system("/proc")
     assert disk.file_system(str(tmp_path))
@@ -460,3 +468,37 @@ def test_a_fault_in_a_tree_leaves_no_half_written_file(tmp_path: Path, steps: St
 
     assert every_fault(steps, lambda: tree.write("g/h/a", _fill(b"data")), check) >= 3
     tree.close()
+
+
+def test_a_part_that_was_finished_before_its_writer_died_is_adopted_by_any_user() -> None:
+    folder = tempfile.mkdtemp()
+    if os.getuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    child = os.fork()
+    if child == 0:
+        # Root may write to what is read-only, so we look as somebody else.
+        try:
+            if os.getuid() == 0:
+                os.setuid(NOBODY)
+            part = Part.new(folder, "d")
+            part.write(b"whole")
+            part.finish()
+            adopted = Part.adopt(folder, "d")
+            good = adopted is not None and b"whole" == b"".join(map(bytes, adopted.chunks()))
+            os._exit(0 if good else 1)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    shutil.rmtree(folder)
+    assert 0 == os.waitstatus_to_exitcode(status)
+
+
+def test_an_adopted_part_is_read_though_its_old_writer_placed_it(staging: str) -> None:
+    part = Part.new(staging, "d")
+    part.write(b"whole")
+    part.finish()
+    adopted = Part.adopt(staging, "d")
+    assert adopted is not None
+    Path(part.path).rename(Path(staging, "placed"))
+    assert b"whole" == b"".join(map(bytes, adopted.chunks()))
+    adopted.finish()

@@ -1,6 +1,5 @@
 """Collecting garbage: what others still need stays, and whoever is stopped can go on."""
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,4 +97,4 @@ def test_a_removal_that_was_stopped_goes_on(
         gc.remove_package(store, PACKAGE)
     gc.remove_package(store, PACKAGE)
     gc.collect(store)
-    assert not os.path.exists(store.files.path(f"packages/{PACKAGE}"))
+    assert not Path(store.files.path(f"packages/{PACKAGE}")).exists()

@@ -189,7 +189,7 @@ def push(
                 watch=watcher_or_default(watch),
                 executor=executor,
             )
-        store.note_seen(remote.id, remote.address, package, newest, allow_older=force)
+        transfer.note_seen(store, remote, package, newest, allow_older=force)
         _came_from(store, package, revision, remote, newest.digest, newest.record.number)
         return Pushed(
             str(package),

@@ -12,6 +12,7 @@ from cellbank.model.log import State
 from cellbank.model.names import check_tag, check_version, near
 from cellbank.model.reference import Package, Reference
 from cellbank.packages import resolve
+from cellbank.storage import transfer
 from cellbank.storage.remote import BucketRemote, Remote
 from cellbank.storage.store import Store
 
@@ -91,5 +92,5 @@ def _append_name(
     draft = new_draft(event, config, name=name, revision=whole, expect=expect)
     kept = remote.append(package, draft)
     if remote.id != store.id:
-        store.note_seen(remote.id, remote.address, package, kept)
+        transfer.note_seen(store, remote, package, kept)
     return whole

@@ -143,6 +143,12 @@ def decode_record(data: bytes) -> Kept:
         raise NotCanonical("a log record", f"format {record.format} is not known here")
     if not 0 <= record.number <= LAST_KEY:
         raise NotCanonical("a log record", "its number is out of range")
+    state = record.state
+    names = (record.revision, record.history, record.previous, state.latest)
+    for digest in (*names, *state.tags.values(), *state.versions.values()):
+        # They become keys, and names of files.
+        if digest and not is_digest(digest):
+            raise NotCanonical("a log record", f"{digest[:80]!r} is not a digest")
     return Kept(record, data)
 
 

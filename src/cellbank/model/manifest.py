@@ -336,9 +336,11 @@ class ManifestReader:
     def page(self, number: int) -> list[Entry]:
         """Return the entries of one page."""
         digest = self.header.pages[number].digest
-        if self._kept[0] != digest:
-            self._kept = (digest, decode_page(self._read(digest)))
-        return self._kept[1]
+        kept = self._kept
+        if kept[0] != digest:
+            # Other threads may put their page in its place meanwhile.
+            kept = self._kept = (digest, decode_page(self._read(digest)))
+        return kept[1]
 
     def read_page(self, digest: str) -> bytes:
         """Return the bytes of one page."""

@@ -125,6 +125,11 @@ def check_name(kind: str, name: str) -> str:
     return name
 
 
+def is_name(name: str) -> bool:
+    """Whether an owner or a package may have this name."""
+    return bool(_NAME.fullmatch(name)) and name not in _KEYWORDS | _DEVICES | _RESERVED
+
+
 def check_tag(name: str) -> str:
     """Return `name` if it may be a tag, else raise `InvalidName`."""
     if not _TAG.fullmatch(name):

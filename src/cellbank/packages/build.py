@@ -17,11 +17,18 @@ from cellbank.model.reference import Package
 from cellbank.model.want import Installed
 from cellbank.packages.scan import Known, Look, Source, StatCache, now
 from cellbank.storage.compact import compact
-from cellbank.storage.local import CHUNK, LocalBatch, Part, read_chunks, read_file
+from cellbank.storage.local import (
+    CHUNK,
+    COMMIT_BYTES,
+    LocalBatch,
+    Part,
+    read_chunks,
+    read_file,
+)
 from cellbank.storage.packs import MAX_OBJECT_BYTES, PackWriter
 from cellbank.storage.place import object_key, package_key
 from cellbank.storage.store import Store
-from cellbank.storage.transfer import COMMIT_BYTES, Counter, check_room, filling, run_all
+from cellbank.storage.transfer import Counter, check_room, filling, run_all
 
 TRIES = 3
 MAX_FILE_BYTES = MAX_OBJECT_BYTES // 32 * PIECE_BYTES

@@ -62,7 +62,7 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         newest = remote.newest(package)
         before = _own(store, package)
         _check_origin(store, before, remote, package, options)
-        store.note_seen(remote.id, remote.address, package, newest, allow_older=options.allow_older)
+        transfer.note_seen(store, remote, package, newest, allow_older=options.allow_older)
         revision = at_remote(remote, reference, newest)
         _warn(newest, reference, say)
         reader = transfer.fetch_manifest(store, remote, package, revision)

@@ -132,6 +132,7 @@ class CloudBatch:
     def __init__(self, store: Any, address: str) -> None:
         self._store = store
         self._address = address
+        self.staged_bytes = 0
 
     def add(self, key: str, data: bytes) -> None:
         """Take a small file."""

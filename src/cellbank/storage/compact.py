@@ -18,7 +18,7 @@ def small_packs(place: Place, package: Package) -> list[str]:
     """Return the names of the packs under 4 MiB."""
     packs = place.packs(package)
     packs.refresh()
-    sizes = {name: place.bucket.size(packs.key(name)) for name in packs.indexes()}
+    sizes = {name: place.bucket.size(packs.key(name)) for name in packs.names()}
     return sorted(name for name, size in sizes.items() if size is not None and size < SMALL_BYTES)
 
 

@@ -7,6 +7,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -47,8 +48,19 @@ def create(path: str, mode: int = 0o600) -> int:
 
 
 def reopen(path: str) -> int:
-    """Open a file that was left in staging, to go on at its end."""
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """Open a file that was left in staging, to read it and to go on at its end."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags)
+    except PermissionError:
+        # It was finished, and read-only, when its writer died.
+        _step("chmod", path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    return os.open(path, flags)
 
 
 def write(descriptor: int, data: bytes | bytearray | memoryview, path: str) -> None:
@@ -297,13 +309,18 @@ def file_system(folder: str) -> str:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
             for line in lines:
                 fields, _, rest = line.partition(" - ")
-                point = fields.split()[4].encode().decode("unicode_escape")
+                point = _unescaped(fields.split()[4])
                 inside = place == point or place.startswith(point.rstrip("/") + "/")
                 if inside and len(point) >= len(best):
                     best, kind = point, rest.split()[0]
     except OSError:
         return ""
     return kind
+
+
+def _unescaped(point: str) -> str:
+    """Return a mount point as it is: the kernel spells blanks and backslashes in octal."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), point)
 
 
 def free_bytes(folder: str) -> int:

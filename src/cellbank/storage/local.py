@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from io import RawIOBase
 from typing import Final, Protocol
 
 from blake3 import blake3
@@ -12,6 +13,8 @@ from cellbank.model.errors import DigestMismatch
 from cellbank.storage import disk
 
 CHUNK: Final = 1 << 20
+COMMIT_BYTES: Final = 2 << 30
+"""Verified objects go to their final place at least this often."""
 Data = bytes | bytearray | memoryview
 
 _spare_buffers: list[bytearray] = []
@@ -52,7 +55,12 @@ class Bucket(Protocol):
 
 
 class Batch(Protocol):
-    """Keys that appear together, and only when they are durable."""
+    """Keys that appear together, and only when they are durable.
+
+    `staged_bytes` says how much waits for the next `commit`.
+    """
+
+    staged_bytes: int
 
     def add(self, key: str, data: bytes) -> None:
         """Take a small file."""
@@ -184,7 +192,8 @@ class LocalBatch:
 
     def _place(self, ready: list[tuple[str, str]]) -> None:
         try:
-            self._barrier.sync([path for path, _ in ready])
+            # One that has gone was placed by another process, which took over our finished part.
+            self._barrier.sync([path for path, _ in ready if os.path.exists(path)])
         except BaseException:
             # What could not be written back must never be trusted, or tried again.
             for path, _ in ready:
@@ -199,7 +208,6 @@ class LocalBatch:
             try:
                 disk.rename(path, target)
             except FileNotFoundError:
-                # Another process took over our finished part and placed it.
                 if not os.path.exists(target):
                     raise
         self._barrier.sync(self._touched)
@@ -248,6 +256,12 @@ class Part:
             os.close(descriptor)
         return None
 
+    def chunks(self) -> Iterator[memoryview]:
+        """Yield what an adopted part has; it may lose its name meanwhile to its old writer."""
+        with os.fdopen(os.dup(self._descriptor), "rb", buffering=0) as file:
+            file.seek(0)
+            yield from _chunks_of(file)
+
     def write(self, data: Data) -> None:
         """Add bytes."""
         disk.write(self._descriptor, data, self.path)
@@ -292,13 +306,17 @@ def read_file(path: str, expected: int = CHUNK - 1) -> bytes:
 
 def read_chunks(path: str, start: int = 0) -> Iterator[memoryview]:
     """Yield the bytes of a file in pieces of 1 MiB; each piece is valid until the next."""
+    with open(path, "rb", buffering=0) as file:
+        file.seek(start)
+        yield from _chunks_of(file)
+
+
+def _chunks_of(file: RawIOBase) -> Iterator[memoryview]:
     buffer = _spare_buffers.pop() if _spare_buffers else bytearray(CHUNK)
     view = memoryview(buffer)
     try:
-        with open(path, "rb", buffering=0) as file:
-            file.seek(start)
-            while count := file.readinto(view):
-                yield view[:count]
+        while count := file.readinto(view):
+            yield view[:count]
     finally:
         _spare_buffers.append(buffer)
 

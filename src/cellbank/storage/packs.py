@@ -282,8 +282,8 @@ def cut(plain: bytes, place: Spot, digest: str, where: str) -> bytes:
     """Return one object of a plain block, its digest checked."""
     _, offset, length = place
     data = plain[offset : offset + length]
-    if len(data) != length or (found := digest_of(data)) != digest:
-        found = digest_of(data)
+    found = digest_of(data)
+    if len(data) != length or found != digest:
         raise DigestMismatch(where, digest, found)
     return data
 

@@ -34,7 +34,7 @@ from cellbank.model.log import (
     record_key,
     record_number,
 )
-from cellbank.model.names import near
+from cellbank.model.names import is_name, near
 from cellbank.model.reference import Package
 from cellbank.storage.local import Bucket
 from cellbank.storage.packs import (
@@ -118,7 +118,7 @@ class Place:
         for owner in self.bucket.names("packages"):
             for name in self.bucket.names(f"packages/{owner}"):
                 package = Package(owner, name)
-                if self.bucket.names(package_key(package, "log")):
+                if is_name(owner) and is_name(name) and self._record_keys(package):
                     found.append(package)
         return sorted(found)
 
@@ -430,6 +430,10 @@ class PackSet:
         except FileNotFoundError:
             pass
         return None
+
+    def names(self) -> list[str]:
+        """Return the names of the packs, as they were listed last."""
+        return list(self._list())
 
     def indexes(self, *, up_to: int | None = None) -> dict[str, PackIndex]:
         """Return the whole index of every pack by its name, or of those with few objects."""

@@ -3,7 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Final
 
 import msgspec
@@ -12,8 +12,8 @@ from cellbank.model.digest import SMALL_BELOW, digest_of
 from cellbank.model.errors import (
     BadInput,
     Damaged,
-    DigestMismatch,
     DiskFull,
+    IntegrityError,
     RemoteNotFound,
     RuleBroken,
 )
@@ -23,8 +23,15 @@ from cellbank.model.reference import Package
 from cellbank.storage import disk
 from cellbank.storage.cloud import SCHEMES, CloudBucket
 from cellbank.storage.compact import compact
-from cellbank.storage.local import Bucket, Data, LocalBucket, checked, read_chunks
-from cellbank.storage.packs import read_pack
+from cellbank.storage.local import (
+    COMMIT_BYTES,
+    Bucket,
+    Data,
+    LocalBucket,
+    checked,
+    read_chunks,
+)
+from cellbank.storage.packs import TRAILER_BYTES, PackIndex, read_pack
 from cellbank.storage.place import Place, check_writable, object_key, package_key
 
 Sink = Callable[[Data], None]
@@ -210,7 +217,10 @@ class BucketRemote(Remote):
 
 
 class BucketUpload(Upload):
-    """A push into a folder or bucket."""
+    """A push into a folder or bucket.
+
+    Invariant: `append` writes no record while anything that was lacking has not been sent.
+    """
 
     def __init__(
         self, place: Place, package: Package, revision: str, reader: ManifestReader
@@ -225,6 +235,7 @@ class BucketUpload(Upload):
         self._batch = place.bucket.batch()
         self._condemned = place.condemned()
         self._counted: set[str] = set()
+        self._lacking: set[str] = set()
 
     def _present(self, digests: set[str]) -> set[str]:
         return self._place.has_small(self._package, digests) - self._condemned
@@ -234,11 +245,12 @@ class BucketUpload(Upload):
         wanted = {self._revision} | {page.digest for page in self._reader.header.pages}
         here = self._present(wanted)
         self._counted |= here
+        self._lacking |= wanted - here
         return wanted - here
 
     def missing(self) -> Missing:
         """Subtract what the newest manifest has, and look for the rest."""
-        shared, known = self._newest_digests()
+        shared = self._shared_pages()
         small: set[str] = set()
         large: dict[str, int] = {}
         for info in self._reader.header.pages:
@@ -255,26 +267,24 @@ class BucketUpload(Upload):
         whole = self._place.has_large(
             {digest: size for digest, size in large.items() if digest not in self._condemned}
         )
-        self._counted |= here | whole | known
+        self._counted |= here | whole | shared
         self._check_room(sum(large[digest] for digest in large.keys() - whole))
+        self._lacking |= (small - here) | (large.keys() - whole)
         return Missing(small - here, dict.fromkeys(large.keys() - whole, 0))
 
-    def _newest_digests(self) -> tuple[set[str], set[str]]:
+    def _shared_pages(self) -> set[str]:
         """Return the pages of the newest revision here that need no second look."""
         newest = self._place.newest(self._package)
-        if newest is None or not newest.record.state.latest:
-            return set(), set()
+        if newest is None or not newest.record.state.latest or self._condemned:
+            return set()
         try:
             header = decode_header(
                 self._place.read_small(self._package, newest.record.state.latest)
             )
-        except (Damaged, DigestMismatch):
-            return set(), set()
+        except IntegrityError:
+            return set()
         mine = {page.digest for page in self._reader.header.pages}
-        shared = {page.digest for page in header.pages} & mine
-        if not self._condemned:
-            return shared, shared
-        return set(), set()
+        return {page.digest for page in header.pages} & mine
 
     def _check_room(self, needed: int) -> None:
         bucket = self._place.bucket
@@ -283,7 +293,10 @@ class BucketUpload(Upload):
 
     def send_pack(self, pack: bytes) -> None:
         """Write a pack."""
-        self._batch.add(package_key(self._package, "packs", digest_of(pack)), pack)
+        name = digest_of(pack)
+        tail = PackIndex.tail_bytes(pack[-TRAILER_BYTES:], name)
+        self._batch.add(package_key(self._package, "packs", name), pack)
+        self._lacking.difference_update(PackIndex.parse(pack[-tail:], name).digests())
 
     def send_object(
         self, digest: str, size: int, path: str, progress: Callable[[int], None]
@@ -297,9 +310,18 @@ class BucketUpload(Upload):
 
         chunks = checked(told(read_chunks(path)), digest, path)
         self._batch.add_stream(object_key(digest), chunks)
+        self._lacking.discard(digest)
+        if self._batch.staged_bytes > COMMIT_BYTES:
+            self._batch.commit()
 
     def append(self, draft: Draft, *, public: bool | None = None) -> Kept:
         """One barrier, then the record."""
+        if self._lacking:
+            raise Damaged(
+                f"{self._package}: {len(self._lacking)} objects were not sent, among them "
+                f"{min(self._lacking)}",
+                "Look for damage in your own store: cellbank verify",
+            )
         self._batch.commit()
         self._place.check_spared(self._counted)
         kept = self._place.append(self._package, draft)
@@ -309,9 +331,14 @@ class BucketUpload(Upload):
         return kept
 
     def close(self) -> None:
-        """Leave nothing in staging."""
-        self._batch.abandon()
-        self._held.close()
+        """Keep what came whole, so that the same push need not bring it again."""
+        try:
+            # Whoever breaks off because the disk is full must hear of that, and of nothing else.
+            with suppress(OSError):
+                self._batch.commit()
+        finally:
+            self._batch.abandon()
+            self._held.close()
 
 
 def open_bucket(address: str) -> Bucket:

@@ -12,6 +12,7 @@ import msgspec
 from cellbank.model.digest import SMALL_BELOW, digest_of
 from cellbank.model.errors import (
     BadPack,
+    ChainRefused,
     Damaged,
     DigestMismatch,
     DiskFull,
@@ -24,15 +25,13 @@ from cellbank.model.manifest import Entry, ManifestReader, check_manifest, decod
 from cellbank.model.progress import Progress, Watcher, ignore
 from cellbank.model.reference import Package
 from cellbank.storage import disk
-from cellbank.storage.local import Hasher, LocalBatch, Part, read_chunks
+from cellbank.storage.local import COMMIT_BYTES, Hasher, LocalBatch, Part
 from cellbank.storage.packs import read_pack, write_packs
 from cellbank.storage.place import object_key, package_key
 from cellbank.storage.remote import Remote, Upload
 from cellbank.storage.store import Store
 
 CONNECTIONS: Final = 4
-COMMIT_BYTES: Final = 2 << 30
-"""Verified objects go to their final place at least this often."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -181,6 +180,34 @@ def filling(store: Store) -> Iterator[LocalBatch]:
 # --- store ← remote -----------------------------------------------------------------------------
 
 
+def note_seen(
+    store: Store, remote: Remote, package: Package, newest: Kept, *, allow_older: bool = False
+) -> None:
+    """Remember the newest record of a remote, if its history goes on from the one that we saw.
+
+    Raises `ChainRefused`: It is an older history, or another one.
+    """
+    before = store.seen(remote.id, package)
+    if before is not None and not allow_older and newest.record.number > before.number:
+        digest = newest.record.previous
+        if newest.record.number > before.number + 1:
+            digest = _digest_in_log(remote, package, newest, before.number)
+        if digest != before.digest:
+            reason = f"its record {before.number} has changed"
+            raise ChainRefused(str(package), remote.address, reason)
+    store.note_seen(remote.id, remote.address, package, newest, allow_older=allow_older)
+
+
+def _digest_in_log(remote: Remote, package: Package, newest: Kept, number: int) -> str:
+    """Return the digest of a record in the chain that ends in `newest`, or nothing."""
+    for kept in remote.records(package):
+        if kept.record.number == newest.record.number and kept.digest != newest.digest:
+            return ""
+        if kept.record.number == number:
+            return kept.digest
+    return ""
+
+
 def fetch_manifest(store: Store, remote: Remote, package: Package, revision: str) -> ManifestReader:
     """Bring the header and the pages of a revision into the store, checked as a receiver must.
 
@@ -246,7 +273,6 @@ def fetch(
         finally:
             batch.commit()
     store.packs(package).refresh()
-    store.files.names("objects")
 
 
 def _fetch_small(
@@ -330,7 +356,7 @@ def _fetch_large(
     try:
         if part.size > size:
             part = _start_over(store, part, digest)
-        for chunk in read_chunks(part.path) if part.size else ():
+        for chunk in part.chunks() if part.size else ():
             hasher.update(chunk)
             counter.add(len(chunk))
 
