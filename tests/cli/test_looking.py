@@ -48,6 +48,11 @@ def test_tree_shows_a_part(cellbank, built):
     assert cellbank("tree", f"{built}/fovs").ok().out.startswith("demo/nuclei/fovs\n├── a.json\n")
 
 
+def test_tree_of_what_is_not_at_the_remote_is_not_found(cellbank, pushed, remote, elsewhere):
+    error = cellbank("tree", f"{pushed}/fov", "--from", remote).failed(4).err
+    assert "Did you mean fovs?" in error
+
+
 def test_tree_as_json_nests(cellbank, built):
     found = cellbank("tree", built, "--json").ok().json
     assert ["fovs/", "README.md"] == [child["name"] for child in found["children"]]
@@ -149,3 +154,11 @@ def test_what_came_from_a_package_cannot_command_the_terminal(cellbank, images):
     as_json = cellbank("log", "demo/nuclei", "--json").ok()
     assert "\u202e" not in as_json.out
     assert "red \x1b[31m\x07 \u202egpj.exe" == as_json.json[0]["message"]
+
+
+def test_a_citation_is_good_yaml_whatever_the_author_is_called(cellbank, images, monkeypatch):
+    monkeypatch.setenv("CELLBANK_AUTHOR", 'Ann "A" {B\\')
+    cellbank("build", "demo/cells", images).ok()
+    cited = cellbank("cite", "demo/cells", "--json").ok().json
+    assert '  - name: "Ann \\"A\\" {B\\\\"\n' in cited["cff"]
+    assert cited["bibtex"].count("{") == cited["bibtex"].count("}")

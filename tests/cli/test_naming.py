@@ -45,6 +45,15 @@ def test_a_tag_names_the_revision_here_and_goes(cellbank, named):
     assert {"latest"} == set(cellbank("tag", "list", package, "--json").ok().json)
 
 
+def test_a_tag_points_by_default_at_what_the_reference_names(cellbank, named, images):
+    package, revision = named
+    cellbank("version", "add", package, "1.0", revision).ok()
+    (images / "README.md").write_text("other")
+    cellbank("build", package, images).ok()
+    done = cellbank("tag", "add", f"{package}==1.0", "old", "--json").ok().json
+    assert {"package": package, "tag": "old", "revision": revision} == done
+
+
 def test_a_tag_is_removed_only_if_it_names_the_given_revision(cellbank, named):
     package, revision = named
     cellbank("tag", "add", package, "reviewed", revision).ok()

@@ -94,8 +94,7 @@ def inspect(ref: str, from_: str | None = None) -> Inspection:
 def tree(ref: str, depth: int | None = None, from_: str | None = None) -> Branch:
     """Return the tree of a package, or of a part of it, so many levels deep."""
     with looking(ref, from_) as (reference, found):
-        if not isinstance(found, AtRemote):
-            resolve.check_path(found, reference.path)
+        resolve.check_path(found.reader, found.package, reference.path)
         title = str(reference)
         return facts.tree(found.reader, reference.path, title, depth)
 

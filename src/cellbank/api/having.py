@@ -127,7 +127,7 @@ def load(ref: str) -> GroupNode | DataNode:
     root = PackageNode(view, "")
     if not reference.path:
         return root
-    resolve.check_path(view, reference.path)
+    resolve.check_path(view.reader, view.package, reference.path)
     return root[reference.path]
 
 
@@ -145,7 +145,7 @@ def export(
     """
     reference = Reference.parse(ref)
     view = resolve.view_of(open_store(_config.read()), reference)
-    resolve.check_path(view, reference.path)
+    resolve.check_path(view.reader, view.package, reference.path)
     return _export.export(
         view, reference.path, os.fspath(folder), force=force, watch=watcher_or_default(watch)
     )

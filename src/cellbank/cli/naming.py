@@ -52,9 +52,11 @@ def version_list(console: Console, ref: str, to: str | None) -> None:
 def tag_add(console: Console, ref: str, tag: str, revision: str | None, to: str | None) -> None:
     """Point a tag at a revision, by default at the one that REF names; move it if it is there."""
     from cellbank.api import asking, naming
+    from cellbank.model.reference import Reference
 
+    package = str(Reference.parse(ref).package)
     whole = revision or asking.inspect(ref, to).revision
-    _named(console, ref, "tag", tag, naming.tag(ref, tag, whole, to))
+    _named(console, package, "tag", tag, naming.tag(package, tag, whole, to))
 
 
 @command("remove", example="cellbank tag remove aics/aics_23 reviewed")

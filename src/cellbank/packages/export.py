@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
 from typing import Final
 
 import msgspec
@@ -36,18 +35,20 @@ def targets(entries: Iterable[Entry], below: str) -> dict[str, Entry]:
     """
     cut = len(below) + 1 if below else 0
     wished: dict[str, Entry] = {}
-    plain: list[Entry] = []
+    named: list[Entry] = []
     for entry in entries:
         if entry.path == below:
-            wished[safe_filename(entry.name)] = entry
-        elif entry.filename is None:
-            wished[entry.path[cut:]] = entry
-        else:
-            plain.append(entry)
-    for entry in plain:
-        folder, slash, _ = entry.path[cut:].rpartition("/")
+            return {safe_filename(entry.name): entry}
+        wished[entry.path[cut:]] = entry
+        if entry.filename is not None:
+            named.append(entry)
+    for entry in named:
+        path = entry.path[cut:]
+        folder, slash, _ = path.rpartition("/")
         target = f"{folder}{slash}{safe_filename(entry.name)}"
-        wished[target if target not in wished else entry.path[cut:]] = entry
+        # The path of an entry that keeps it is never taken.
+        if target not in wished:
+            wished[target] = wished.pop(path)
     return wished
 
 
@@ -67,7 +68,6 @@ def export(
     *,
     force: bool = False,
     watch: Watcher = ignore,
-    executor: Executor | None = None,
 ) -> Exported:
     """Write the entries below a path into a folder.
 
@@ -104,6 +104,11 @@ def _check_folder(folder: str, wanted: dict[str, Entry], *, force: bool) -> None
         raise BadInput(f"{folder} is not a folder", "Name a folder to write into.")
     if not os.path.isdir(folder):
         return
+    groups = {path[:at] for path in wanted for at, c in enumerate(path) if c == "/"}
+    for group in sorted(groups):
+        place = os.path.join(folder, group)
+        if os.path.lexists(place) and (os.path.islink(place) or not os.path.isdir(place)):
+            raise BadInput(f"{group} is no folder there", "Choose another folder.")
     there = [path for path in wanted if os.path.lexists(os.path.join(folder, path))]
     blocked = [path for path in there if os.path.isdir(os.path.join(folder, path))]
     if blocked:

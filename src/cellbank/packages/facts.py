@@ -1,5 +1,6 @@
 """What can be told of a package: its facts, its tree, its share of the disk, its citation."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -185,6 +186,11 @@ class Citation(msgspec.Struct, frozen=True):
         return f"{self.text}\n\n{self.bibtex}\n\n{self.cff}"
 
 
+def _quoted(text: str) -> str:
+    """Return text as YAML has it in double quotes, which is JSON."""
+    return msgspec.json.encode(text).decode()
+
+
 def cite(
     package: Package, revision: str, state: State, *, author: str, date: str, where: str
 ) -> Citation:
@@ -200,7 +206,7 @@ def cite(
     key = f"{package.owner}_{package.name}_{revision[:8]}"
     fields = {
         "title": f"{{{package}}}",
-        "author": f"{{{who}}}",
+        "author": f"{{{re.sub('[{}]', '', who)}}}",
         "year": year if date else "",
         "version": version,
         "note": f"data package, cellbank revision {revision}",
@@ -213,7 +219,7 @@ def cite(
         "type: dataset",
         f'title: "{package}"',
         "authors:",
-        f'  - name: "{who}"',
+        f"  - name: {_quoted(who)}",
         f'version: "{version or revision[:12]}"',
         "identifiers:",
         "  - type: other",

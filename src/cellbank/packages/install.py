@@ -1,17 +1,17 @@
 """Installing: a revision of a remote becomes one that can be loaded here."""
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 
 import msgspec
 
-from cellbank.model.errors import EntryNotFound, OtherRemote
+from cellbank.model.errors import OtherRemote
 from cellbank.model.log import Kept
 from cellbank.model.manifest import Entry, Manifest, ManifestReader
-from cellbank.model.names import near
 from cellbank.model.progress import Said, Watcher, ignore
 from cellbank.model.reference import Package, Reference
 from cellbank.model.want import Installed, Want
-from cellbank.packages.resolve import at_remote
+from cellbank.packages.resolve import at_remote, check_path
 from cellbank.storage import disk, transfer
 from cellbank.storage.compact import compact
 from cellbank.storage.remote import Remote
@@ -93,6 +93,9 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         say(f"Downloading {plan.objects} objects ({plan.bytes} bytes)...")
         _bring(store, remote, package, plan, options.watch)
         want = _keep_list(store, package, want, entries)
+        # What was fetched just now is new; what was here may have been condemned meanwhile.
+        fetched = plan.large.keys()
+        store.check_spared({e.digest for e in entries} - fetched)
         record = _installed(package, revision, remote, newest, want, before)
         store.set_installed(package, record)
         compact(store, package, [revision, *record.earlier])
@@ -133,22 +136,20 @@ def wanted(
     """
     if not path:
         return Want(), list(reader)
-    _check_part(reader, path, package)
+    check_path(reader, package, path)
     paths = {path}
     if before is not None and before.want.paths:
         paths |= set(before.want.paths)
     elif before is not None and before.want.everything and before.revision == revision:
         return Want(), list(reader)
-    chosen = [entry for entry in reader if _inside(entry.path, paths)]
-    return Want(paths=sorted(_outermost(paths))), chosen
+    parts = sorted(_outermost(paths))
+    chosen = [entry for part in parts for entry in _of_part(reader, part)]
+    return Want(paths=parts), sorted(chosen, key=attrgetter("path"))
 
 
-def _check_part(reader: ManifestReader, path: str, package: Package) -> None:
-    if reader.find(path) is None and not reader.has_group(path):
-        parent, _, name = path.rpartition("/")
-        groups, data = reader.children(parent)
-        close = [f"{parent}/{other}" if parent else other for other in near(name, [*groups, *data])]
-        raise EntryNotFound(str(package), path, close)
+def _of_part(reader: ManifestReader, part: str) -> Iterable[Entry]:
+    one = reader.find(part)
+    return reader.under(part) if one is None else [one]
 
 
 def _inside(path: str, paths: Iterable[str]) -> bool:

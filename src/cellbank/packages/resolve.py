@@ -2,6 +2,7 @@
 
 from cellbank.model.errors import EntryNotFound, NotInstalled, PackageNotFound
 from cellbank.model.log import Kept, State
+from cellbank.model.manifest import ManifestReader
 from cellbank.model.names import near
 from cellbank.model.reference import Package, Reference, by_name, by_prefix
 from cellbank.packages.nodes import View
@@ -74,11 +75,11 @@ def view_of(store: Store, reference: Reference) -> View:
     return View(store, reference.package, revision, current=current)
 
 
-def check_path(view: View, path: str) -> None:
+def check_path(reader: ManifestReader, package: Package, path: str) -> None:
     """Check that a path names a group or an entry, else raise `EntryNotFound` with near names."""
-    if not path or view.reader.find(path) is not None or view.reader.has_group(path):
+    if not path or reader.find(path) is not None or reader.has_group(path):
         return
     parent, _, name = path.rpartition("/")
-    names = [*view.reader.children(parent)[0], *view.reader.children(parent)[1]]
-    close = [f"{parent}/{other}" if parent else other for other in near(name, names)]
-    raise EntryNotFound(str(view.package), path, close)
+    groups, data = reader.children(parent)
+    close = [f"{parent}/{other}" if parent else other for other in near(name, [*groups, *data])]
+    raise EntryNotFound(str(package), path, close)

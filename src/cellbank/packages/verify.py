@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -12,8 +13,10 @@ from cellbank.model.errors import (
     BadPack,
     CellbankError,
     DigestMismatch,
+    DiskError,
     IntegrityError,
     Interrupted,
+    NetworkError,
 )
 from cellbank.model.manifest import Entry
 from cellbank.model.progress import Watcher, ignore
@@ -150,6 +153,10 @@ def check_small(
         for digest in inside:
             how = ", though its bytes can be read" if digest in readable else ""
             bad[digest] = f"the pack {name[:12]} that holds it has changed{how}"
+    # All at once first: to decode a block for each of its objects takes long.
+    with suppress(IntegrityError):
+        for digest, _ in store.read_many(package, left - bad.keys()):
+            left.discard(digest)
     for digest in left - bad.keys():
         try:
             store.read_small(package, digest)
@@ -264,6 +271,9 @@ def repair(
         fetch(store, remote, package, plan, watch)
     except Interrupted:
         raise
+    except (NetworkError, DiskError):
+        # It would be the same with each of them.
+        return [], damaged
     except CellbankError:
         if len(damaged) == 1:
             return [], damaged

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import msgspec
 
 from cellbank.model import canonical
-from cellbank.model.digest import digest_of
 from cellbank.model.errors import (
     ChainRefused,
     Damaged,
@@ -182,18 +181,15 @@ class Store(Place):
                 return store.files.path(object_key(digest))
         return None
 
-    def read_small(self, package: Package, digest: str) -> bytes:
-        """Return one small object, its digest checked, from here or from a borrowed store."""
-        for store in self.borrowed:
-            try:
-                return Place.read_small(self, package, digest)
-            except Damaged:
-                pass
-            try:
-                return Place.read_small(store, package, digest)
-            except Damaged:
-                continue
-        return Place.read_small(self, package, digest)
+    def read_many(self, package: Package, digests: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield those of the small objects that are here or in a borrowed store; any order."""
+        left = dict.fromkeys(digests)
+        for store in (self, *self.borrowed):
+            if not left:
+                return
+            for digest, data in Place.read_many(store, package, list(left)):
+                left.pop(digest, None)
+                yield digest, data
 
     def has_small(self, package: Package, digests: Iterable[str]) -> set[str]:
         """Return those of the small objects that are here or in a borrowed store."""
@@ -296,14 +292,6 @@ class Store(Place):
             disk.make_folders(folder)
             disk.symlink(path, named)
         return named
-
-    def pack_small(self, package: Package, digest: str) -> bytes | None:
-        """Return a small object if it is in one of our own packs and good, else None."""
-        try:
-            data = Place.read_small(self, package, digest)
-        except (Damaged, DigestMismatch):
-            return None
-        return data if digest_of(data) == digest else None
 
 
 def _boot_id() -> bytes:
