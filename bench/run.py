@@ -7,6 +7,7 @@ which nothing is warm that would not be so for a user, each after the disk came 
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ def main() -> None:
             del os.environ[name]
     if given.quick:
         given.patience = 0
+    # So that files and registry end with us, whoever ends us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     place = given.folder or _roomy_folder(quick=given.quick)
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cellbank-bench.", dir=place) as folder:
