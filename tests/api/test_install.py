@@ -226,6 +226,27 @@ def test_two_pushes_from_two_stores_one_wins_and_the_other_is_told(lab):
     assert 1 == cellbank.push("lab/cells", to=lab.remote).number
 
 
+@pytest.mark.parametrize("look", ["dry run", "declined", "tag", "older"])
+def test_who_only_looked_at_a_revision_does_not_push_over_it(lab, look):
+    first = lab.publish()
+    lab.at("other")
+    cellbank.install("lab/cells", from_=lab.remote)
+    lab.write("new", b"theirs")
+    lab.publish()
+    lab.at("other")
+    if look == "dry run":
+        cellbank.install("lab/cells", dry_run=True)
+    elif look == "declined":
+        assert not cellbank.install("lab/cells", confirm=lambda _: False).changed
+    elif look == "tag":
+        cellbank.tag("lab/cells", "good", first)
+    else:
+        cellbank.install(f"lab/cells@{first}")
+    cellbank.build("lab/cells", lab.folder / "a")
+    with pytest.raises(PushConflict):
+        cellbank.push("lab/cells")
+
+
 def test_a_forced_push_keeps_the_other_revision_in_the_log(lab):
     first = lab.publish()
     lab.at("other")

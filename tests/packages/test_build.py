@@ -1,5 +1,6 @@
 """Building: what happens while somebody else writes to the folder, or cleans the store."""
 
+import errno
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import cellbank
 from cellbank.model.digest import PIECES_ABOVE, SMALL_BELOW
 from cellbank.model.errors import RuleBroken
 from cellbank.model.progress import Progress, Said
-from cellbank.storage import gc
+from cellbank.storage import disk, gc
 from cellbank.storage.store import Store
 
 
@@ -61,3 +62,16 @@ def test_what_is_condemned_while_a_build_counts_on_it_stops_the_build(folder, ow
         cellbank.build("lab/cells", folder, watch=watch)
     assert 1 == len(cellbank.log("lab/cells"))
     assert cellbank.build("lab/cells", folder).changed
+
+
+def test_a_cache_that_cannot_be_written_does_not_make_a_build_fail(folder, own_home):
+    def fault(_kind: str, path: str) -> None:
+        if "/caches/" in path:
+            raise OSError(errno.ENOSPC, "full")
+
+    disk.fault = fault
+    try:
+        assert cellbank.build("lab/cells", folder).changed
+    finally:
+        disk.fault = None
+    assert cellbank.verify().good

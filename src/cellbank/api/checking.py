@@ -114,9 +114,8 @@ def _mend(
             transfer.fetch_manifest(store, remote, package, revision)
             installed = store.need_installed(package)
             for path in installed.want.paths:
-                _install.install(
-                    store, remote, Reference(package, path=path), _install.Options(explicit=True)
-                )
+                part = Reference(package, revision=revision, path=path)
+                _install.install(store, remote, part, _install.Options(explicit=True))
             damaged, entries = _look(store, package, revision, watch)
         by_path = {entry.path: entry for entry in entries}
         _verify.repair(store, remote, package, [d for d in damaged if d.path], by_path, watch)

@@ -172,7 +172,7 @@ def push(
         if latest == revision and public is None:
             newest = remote.newest(package)
         else:
-            base = latest if force else (seen.state.latest if seen else "")
+            base = latest if force else (seen.base if seen else "")
             draft = new_draft(
                 "push",
                 config,
@@ -189,7 +189,7 @@ def push(
                 watch=watcher_or_default(watch),
                 executor=executor,
             )
-        transfer.note_seen(store, remote, package, newest, allow_older=force)
+        transfer.note_seen(store, remote, package, newest, allow_older=force, base=revision)
         _came_from(store, package, revision, remote, newest.digest, newest.record.number)
         return Pushed(
             str(package),

@@ -85,6 +85,7 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
             and not (plan or plan.parts)
         ):
             say(f"{package} is up to date")
+            _builds_on(store, remote, package, newest, revision)
             return result
         if before is not None and before.revision != revision:
             say(f"{package} already installed.")
@@ -98,8 +99,14 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         store.check_spared({e.digest for e in entries} - fetched)
         record = _installed(package, revision, remote, newest, want, before)
         store.set_installed(package, record)
+        _builds_on(store, remote, package, newest, revision)
         compact(store, package, [revision, *record.earlier])
         return msgspec.structs.replace(result, changed=True)
+
+
+def _builds_on(store: Store, remote: Remote, package: Package, newest: Kept, revision: str) -> None:
+    """Remember that the next build here builds on this revision: not before it was taken."""
+    store.note_seen(remote.id, remote.address, package, newest, allow_older=True, base=revision)
 
 
 def _own(store: Store, package: Package) -> Installed | None:

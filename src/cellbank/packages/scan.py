@@ -6,6 +6,7 @@ import stat
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -96,9 +97,10 @@ class StatCache:
         return known
 
     def save(self) -> None:
-        """Write the cache, if it has changed."""
+        """Write the cache, if it has changed; without it the next build only takes longer."""
         if self._changed or len(self._next) != len(self._known):
-            disk.write_cache(self._path, msgspec.msgpack.encode(self._next))
+            with suppress(OSError):
+                disk.write_cache(self._path, msgspec.msgpack.encode(self._next))
 
 
 def now() -> int:

@@ -77,13 +77,14 @@ def compact(
                 made.add(digest_of(pack))
                 batch.add(packs.key(digest_of(pack)), pack)
         batch.commit()
-    except (FileNotFoundError, IntegrityError):
-        # Somebody else is at it, or a pack is damaged: `verify` deals with that.
+        for name in names:
+            if name not in made:
+                place.bucket.delete(packs.key(name))
+    except (OSError, IntegrityError):
+        # Somebody else is at it, the disk is full, or a pack is damaged. What is not tidied now is
+        # tidied after the next push; this one is done, and must not look as if it had failed.
         return 0
     finally:
         batch.abandon()
-    for name in names:
-        if name not in made:
-            place.bucket.delete(packs.key(name))
     packs.refresh()
     return len(names)

@@ -31,12 +31,16 @@ from cellbank.storage.place import (
 )
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """The newest record of a package that was seen at a remote."""
+class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The newest record of a package that was seen at a remote.
+
+    `base` is the revision of there that was last installed or pushed: what a build here builds on.
+    """
 
     number: int
     digest: str
     state: State
+    base: str = ""
 
 
 class Store(Place):
@@ -151,8 +155,11 @@ class Store(Place):
         newest: Kept,
         *,
         allow_older: bool = False,
+        base: str | None = None,
     ) -> None:
         """Remember the newest record of a remote; refuse one that is older or another.
+
+        `base` is what was installed from there or pushed there; None leaves it as it was.
 
         Raises `ChainRefused`: We saw a later record, or another one of the same number.
         """
@@ -164,13 +171,12 @@ class Store(Place):
                 raise ChainRefused(str(package), address, reason)
             if record.number == before.number and newest.digest != before.digest:
                 raise ChainRefused(str(package), address, f"its record {record.number} has changed")
-        if before is None or (before.number, before.digest) != (record.number, newest.digest):
-            document = {
-                "digest": newest.digest,
-                "number": record.number,
-                "state": msgspec.to_builtins(record.state),
-            }
-            self.files.replace(f"remotes/{remote}/{package}", canonical.encode(document))
+        if base is None:
+            base = before.base if before is not None else ""
+        seen = Seen(record.number, newest.digest, record.state, base)
+        if seen != before:
+            data = canonical.encode(msgspec.to_builtins(seen))
+            self.files.replace(f"remotes/{remote}/{package}", data)
 
     # --- reading, here and in borrowed stores
 

@@ -181,9 +181,17 @@ def filling(store: Store) -> Iterator[LocalBatch]:
 
 
 def note_seen(
-    store: Store, remote: Remote, package: Package, newest: Kept, *, allow_older: bool = False
+    store: Store,
+    remote: Remote,
+    package: Package,
+    newest: Kept,
+    *,
+    allow_older: bool = False,
+    base: str | None = None,
 ) -> None:
     """Remember the newest record of a remote, if its history goes on from the one that we saw.
+
+    `base` is what was pushed there just now.
 
     Raises `ChainRefused`: It is an older history, or another one.
     """
@@ -195,7 +203,7 @@ def note_seen(
         if digest != before.digest:
             reason = f"its record {before.number} has changed"
             raise ChainRefused(str(package), remote.address, reason)
-    store.note_seen(remote.id, remote.address, package, newest, allow_older=allow_older)
+    store.note_seen(remote.id, remote.address, package, newest, allow_older=allow_older, base=base)
 
 
 def _digest_in_log(remote: Remote, package: Package, newest: Kept, number: int) -> str:
