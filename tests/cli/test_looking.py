@@ -162,3 +162,8 @@ def test_a_citation_is_good_yaml_whatever_the_author_is_called(cellbank, images,
     cited = cellbank("cite", "demo/cells", "--json").ok().json
     assert '  - name: "Ann \\"A\\" {B\\\\"\n' in cited["cff"]
     assert cited["bibtex"].count("{") == cited["bibtex"].count("}")
+
+
+@pytest.mark.parametrize("command", ["inspect", "log", "cite", "verify"])
+def test_what_tells_of_whole_packages_refuses_a_part(cellbank, built, command):
+    assert "only a whole package" in cellbank(command, f"{built}/fovs").failed(2).err

@@ -39,6 +39,23 @@ def test_a_bad_name_is_refused(cellbank, remote):
     cellbank("remote", "add", "a b", remote).failed(2)
 
 
+def test_an_address_with_a_password_is_refused_and_not_shown(cellbank):
+    error = cellbank("remote", "add", "lab", "https://me:secret@example.org").failed(2).err
+    assert "secret" not in error
+    assert [] == cellbank("remote", "list", "--json").ok().json
+
+
+def test_a_second_name_for_a_remote_leads_to_the_same_place(cellbank, remote):
+    cellbank("remote", "add", "lab", remote).ok()
+    assert str(remote) == cellbank("remote", "add", "two", "lab", "--json").ok().json["address"]
+
+
+def test_a_url_of_an_unknown_kind_does_not_become_a_folder(cellbank, built, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cellbank("push", built, "--to", "ftp://example.org/x").failed(2)
+    assert not (tmp_path / "ftp:").exists()
+
+
 def test_nobody_is_signed_in_at_first(cellbank):
     assert "Sign in: cellbank login URL" in cellbank("whoami").failed(3).err
     assert "Signed in nowhere.\n" == cellbank("logout").ok().out

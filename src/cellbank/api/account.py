@@ -36,7 +36,12 @@ def add_remote(name: str, address: str) -> str:
     if not name or not all(c.isalnum() or c in "-_" for c in name):
         raise BadInput(f"{name!r} cannot name a remote", "Use letters, digits, - and _.")
     config = _config.read()
-    whole = config.address_of(address) if address not in config.settings.remotes else address
+    whole = config.address_of(address)
+    if whole.startswith(("http://", "https://")):
+        from cellbank.storage.http_client import normal_address
+
+        # It also refuses a password, which would be kept and shown.
+        whole = normal_address(whole)
     known = {**config.settings.remotes, name: _config.RemoteConfig(whole)}
     default = config.settings.default or name
     _save_settings(config, msgspec.structs.replace(config.settings, remotes=known, default=default))

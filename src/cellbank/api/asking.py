@@ -13,6 +13,7 @@ from cellbank.api.session import (
     looking,
     open_store,
     remote_at,
+    whole,
 )
 from cellbank.model.errors import (
     IntegrityError,
@@ -66,7 +67,7 @@ def inspect(ref: str, from_: str | None = None) -> Inspection:
 
     It tells of the store, and asks the remote only when the package is not here.
     """
-    with looking(ref, from_) as (_, found):
+    with looking(str(whole(ref)), from_) as (_, found):
         if isinstance(found, AtRemote):
             state = found.newest.record.state
             return facts.inspect(
@@ -101,7 +102,7 @@ def tree(ref: str, depth: int | None = None, from_: str | None = None) -> Branch
 
 def log(ref: str, to: str | None = None) -> list[Event]:
     """Return the history of a package, newest first: of its remote, else of the store."""
-    reference = Reference.parse(ref)
+    reference = whole(ref)
     config = _config.read()
     store = open_store(config)
     address = address_of(config, store, reference.package, to)
@@ -119,7 +120,7 @@ def log(ref: str, to: str | None = None) -> list[Event]:
 
 def diff(old: str, new: str) -> Changes:
     """Return what differs between two revisions: added, removed, changed and renamed entries."""
-    with looking(old) as (_, before), looking(new) as (_, after):
+    with looking(str(whole(old))) as (_, before), looking(str(whole(new))) as (_, after):
         return compare(before.reader, after.reader)
 
 
@@ -138,7 +139,7 @@ def du(pattern: str = "*") -> list[Share]:
 
 def cite(ref: str, from_: str | None = None) -> Citation:
     """Return how to cite a revision: as text, BibTeX and CFF."""
-    with looking(ref, from_) as (_, found):
+    with looking(str(whole(ref)), from_) as (_, found):
         if isinstance(found, AtRemote):
             state, where = found.newest.record.state, found.where
         else:

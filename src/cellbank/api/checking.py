@@ -1,7 +1,7 @@
 """Checking packages: every byte hashed again, and mended where it can be fetched."""
 
 from cellbank import config as _config
-from cellbank.api.session import address_of, open_store, remote_at, watcher_or_default
+from cellbank.api.session import address_of, open_store, remote_at, watcher_or_default, whole
 from cellbank.config import Config
 from cellbank.model.errors import IntegrityError, NotFound
 from cellbank.model.manifest import Entry
@@ -44,9 +44,7 @@ def verify(
     config = _config.read()
     store = open_store(config)
     watcher = watcher_or_default(watch)
-    references = (
-        [Reference.parse(ref)] if ref else [Reference(p) for p in store.installed_packages()]
-    )
+    references = [whole(ref)] if ref else [Reference(p) for p in store.installed_packages()]
     entries = size = 0
     damaged: list[Damage] = []
     repaired: list[Damage] = []

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from cellbank import config as _config
 from cellbank.config import Config
 from cellbank.model.errors import (
+    InvalidReference,
     NotFound,
     NotInstalled,
     PackageNotFound,
@@ -35,9 +36,12 @@ def open_store(config: Config) -> Store:
 def open_remote(config: Config, address: str, *, create: bool = False) -> Remote:
     """Return the remote at an address."""
     if address.startswith(("http://", "https://")):
+        from cellbank.storage.http_client import normal_address
         from cellbank.storage.http_remote import HttpRemote
 
-        token = _config.token_for(config, address)
+        # Tokens are kept by the normal form of an address.
+        normal = normal_address(address)
+        token = _config.token_for(config, address) or _config.token_for(config, normal)
         return HttpRemote(address, token, config.timeout)
     return BucketRemote.open(address, create=create)
 
@@ -120,6 +124,14 @@ def fits(package: Package, pattern: str) -> bool:
     """Whether a pattern fits a package."""
     names = [str(package)] if "/" in pattern else [str(package), package.owner, package.name]
     return any(fnmatchcase(name, pattern) for name in names)
+
+
+def whole(ref: str) -> Reference:
+    """Return the reference that `ref` spells; raises `InvalidReference` if it names a part."""
+    reference = Reference.parse(ref)
+    if reference.path:
+        raise InvalidReference(ref, "only a whole package can stand here, not a part")
+    return reference
 
 
 class AtRemote:

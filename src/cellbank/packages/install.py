@@ -96,7 +96,7 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         want = _keep_list(store, package, want, entries)
         # What was fetched just now is new; what was here may have been condemned meanwhile.
         fetched = plan.large.keys()
-        store.check_spared({e.digest for e in entries} - fetched)
+        store.check_spared(e.digest for e in entries if e.digest not in fetched)
         record = _installed(package, revision, remote, newest, want, before)
         store.set_installed(package, record)
         _builds_on(store, remote, package, newest, revision)

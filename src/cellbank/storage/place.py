@@ -326,7 +326,8 @@ class Place:
 
         Raises `RuleBroken`: One has; the writer must begin again.
         """
-        if not self.condemned().isdisjoint(counted):
+        condemned = self.condemned()
+        if condemned and not condemned.isdisjoint(counted):
             raise RuleBroken(
                 f"{self.address} is being cleaned of objects that this counts on",
                 "Run the same command again.",

@@ -342,9 +342,14 @@ class BucketUpload(Upload):
 
 
 def open_bucket(address: str) -> Bucket:
-    """Return the folder or bucket that an address names."""
+    """Return the folder or bucket that an address names; raises `BadInput`."""
     if address.startswith(SCHEMES):
         return CloudBucket(address)
+    if "://" in address and not address.startswith("file://"):
+        raise BadInput(
+            f"{address}: nobody here knows {address.partition('://')[0]}://",
+            "Name a folder, or a URL: http:// https:// s3:// gs:// az://",
+        )
     return LocalBucket(address.removeprefix("file://"))
 
 
