@@ -70,6 +70,14 @@ def test_a_flipped_bit_anywhere_in_a_pack_is_found_and_repaired(remote, own_home
             assert cellbank.load(f"lab/cells/{path}").bytes()
 
 
+def test_one_repair_mends_large_objects_beside_a_damaged_manifest(remote, own_home):
+    spoil(object_file(own_home, "lab/cells/images/0.tif"))
+    for pack in (own_home / "packages").glob("*/*/packs/*"):
+        spoil(pack, 100)
+    assert cellbank.verify(repair=True).good
+    assert cellbank.verify().good
+
+
 def test_repair_fetches_from_where_the_package_came_from(remote, own_home):
     spoil(object_file(own_home, "lab/cells/images/0.tif"))
     object_file(own_home, "lab/cells/images/2.tif").unlink()

@@ -305,6 +305,12 @@ def test_odd_characters_can_be_written_where_only_ascii_can(process, built):
     assert r"\u251c" in result.out
 
 
+def test_json_can_be_read_where_only_ascii_can_be_written(process, tmp_path):
+    process("build", "demo/odd", fill(tmp_path / "odd", {"\u00e9\U0001f52c.txt": "x"})).ok()
+    result = process("tree", "demo/odd", "--json", env={"PYTHONIOENCODING": "ascii"}).ok()
+    assert ["\u00e9\U0001f52c.txt"] == [child["name"] for child in result.json["children"]]
+
+
 # --- stopping
 
 

@@ -55,6 +55,7 @@ def test_build_keeps_two_spellings_of_a_name_when_told(cellbank, tmp_path):
     assert "two spellings" in cellbank("build", "demo/odd", "odd").failed(2).err
     cellbank("build", "demo/odd", "odd", "--fix-names").ok()
     assert "composed" == cellbank("cat", "demo/odd/\u00e9.txt").ok().out
+    assert "composed" == cellbank("cat", "demo/odd/e\u0301.txt").ok().out
     assert "decomposed" == cellbank("cat", "demo/odd/\u00e9_2.txt").ok().out
 
 

@@ -1,10 +1,12 @@
 """Tests of text for people."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellbank.cli.text import columns, safe, safe_json, some, when, without_secrets
+from cellbank.cli.text import ascii_json, columns, safe, safe_json, some, when, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -30,9 +32,14 @@ def test_safe_text_is_one_line_and_stays_as_it_is(text):
 
 @given(st.text())
 def test_safe_json_means_the_same(text):
-    import json
-
     assert text == json.loads(safe_json(json.dumps(text, ensure_ascii=False)))
+
+
+@given(st.text())
+def test_ascii_json_means_the_same(text):
+    spelled = ascii_json(json.dumps(text, ensure_ascii=False))
+    assert spelled.isascii()
+    assert text == json.loads(spelled)
 
 
 def test_secrets_are_covered():

@@ -213,6 +213,17 @@ def test_the_import_hook_never_shadows_a_real_module(junctions):
     assert find_spec("cellbank.nothing") is None
 
 
+def test_a_name_is_found_in_any_unicode_form(tmp_path):
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "caf\u00e9.txt").write_text("x")
+    cellbank.build("lab/cafe", tmp_path / "lab")
+    node = cellbank.load("lab/cafe")
+    assert "cafe\u0301.txt" in node
+    assert (
+        b"x" == node["cafe\u0301.txt"].bytes() == cellbank.load("lab/cafe/cafe\u0301.txt").bytes()
+    )
+
+
 def test_where_the_store_may_only_be_read_small_files_are_written_nowhere_else(
     junctions, monkeypatch
 ):

@@ -502,3 +502,13 @@ def test_an_adopted_part_is_read_though_its_old_writer_placed_it(staging: str) -
     Path(part.path).rename(Path(staging, "placed"))
     assert b"whole" == b"".join(map(bytes, adopted.chunks()))
     adopted.finish()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk")
+def test_a_write_that_fails_says_where():
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    try:
+        with pytest.raises(OSError, match="/the/path"):
+            disk.write(descriptor, b"x", "/the/path")
+    finally:
+        os.close(descriptor)

@@ -114,7 +114,9 @@ def _mend(
             for path in installed.want.paths:
                 part = Reference(package, revision=revision, path=path)
                 _install.install(store, remote, part, _install.Options(explicit=True))
+            # Now that the list of entries is back, more damage can be seen.
             damaged, entries = _look(store, package, revision, watch)
+            _verify.set_aside(store, package, damaged)
         by_path = {entry.path: entry for entry in entries}
         _verify.repair(store, remote, package, [d for d in damaged if d.path], by_path, watch)
     except (NotFound, IntegrityError):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from cellbank.cli.text import safe, safe_json
+from cellbank.cli.text import ascii_json, safe, safe_json
 from cellbank.model.errors import DiskError
 
 if TYPE_CHECKING:
@@ -54,7 +54,12 @@ class Console:
         import msgspec
 
         text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-        emit(safe_json(text) + "\n")
+        text = safe_json(text) + "\n"
+        try:
+            text.encode(sys.stdout.encoding or "utf-8")
+        except UnicodeEncodeError:
+            text = ascii_json(text)
+        emit(text)
 
     def _lines(self, lines: str | Iterable[str]) -> None:
         every = [lines] if isinstance(lines, str) else lines

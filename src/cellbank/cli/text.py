@@ -32,6 +32,16 @@ def safe_json(text: str) -> str:
     )
 
 
+def ascii_json(text: str) -> str:
+    r"""Return JSON that means the same in ASCII, for a stream that takes nothing else."""
+
+    def spelled(found: re.Match[str]) -> str:
+        units = found[0].encode("utf-16-be").hex()
+        return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+    return re.sub("[^\x00-\x7f]", spelled, text)
+
+
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
     """Return text without these secrets and without the user and password of any URL."""
     for secret in secrets:

@@ -1,6 +1,7 @@
 """References: what a user types to name a package, a state of it, and a place in its tree."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -82,6 +83,8 @@ class Reference(msgspec.Struct, frozen=True):
         if revision is not None and not _PREFIX.fullmatch(revision):
             raise InvalidReference(text, "a revision is 6 to 64 hex digits (0-9 a-f)")
         path = (found["path"] or "").strip("/") if found["path"] != "/" else ""
+        # Entries are in form NFC; a shell on macOS may complete a name in another.
+        path = unicodedata.normalize("NFC", path)
         if path and (why := path_problem(path)):
             raise InvalidReference(text, f"its path has {why}")
         return cls(package, tag or "", version or "", revision or "", path)

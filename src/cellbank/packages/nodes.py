@@ -1,6 +1,7 @@
 """The tree of a package as Python objects: packages, groups and data."""
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from io import BytesIO
 from typing import IO, Any, Final, overload
@@ -112,7 +113,7 @@ class GroupNode:
 
     def _at(self, path: str) -> "GroupNode | DataNode":
         node: GroupNode | DataNode = self
-        for part in path.strip("/").split("/"):
+        for part in unicodedata.normalize("NFC", path).strip("/").split("/"):
             if not isinstance(node, GroupNode):
                 raise EntryNotFound(self._view.label, self._full(path))
             if self._view.is_group(node._path, part) is None:

@@ -67,8 +67,12 @@ def write(descriptor: int, data: bytes | bytearray | memoryview, path: str) -> N
     """Write all of `data`; a short write is carried on."""
     _step("write", path)
     view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError as error:
+        error.filename = path
+        raise
 
 
 def seal(descriptor: int, path: str) -> None:
