@@ -118,26 +118,28 @@ class Index:
                     return self._updated(package, None)
                 break
             fresh.append(kept.record)
-        for record in reversed(fresh):
-            self._add(package, record, found)
+        broken = [r for r in reversed(fresh) if not self._add(package, r, found)]
         for digest in newest.record.state.gone:
             found.small.pop(digest, None)
             found.large.pop(digest, None)
         found.newest, found.number, found.looked = newest.digest, newest.record.number, now
+        if broken:
+            # What could not be read now may be readable later: look at the whole log again.
+            found.newest, found.number = "", -1
         return found
 
-    def _add(self, package: Package, record: Record, found: Reach) -> None:
+    def _add(self, package: Package, record: Record, found: Reach) -> bool:
+        """Take what a record names; return whether all of it could be read."""
         if record.history:
             found.small[record.history] = -1
         if record.event != "push" or record.revision in found.revisions:
-            return
-        found.revisions.add(record.revision)
+            return True
         found.small[record.revision] = -1
         try:
             header = decode_header(self._place.read_small(package, record.revision))
         except IntegrityError as error:
             log.warning("%s: %s", package, error.message)
-            return
+            return False
         lacking = [page.digest for page in header.pages if page.digest not in found.small]
         try:
             for digest, data in self._place.read_many(package, lacking):
@@ -146,6 +148,12 @@ class Index:
                 found.small[digest] = len(data)
         except IntegrityError as error:
             log.warning("%s: %s", package, error.message)
+            return False
+        if any(digest not in found.small for digest in lacking):
+            log.warning("%s: pages of %s are missing", package, record.revision)
+            return False
+        found.revisions.add(record.revision)
+        return True
 
     def elsewhere(self, packages: Collection[Package], large: dict[str, int]) -> set[str]:
         """Return those of the large objects that one of these packages reaches."""

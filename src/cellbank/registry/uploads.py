@@ -1,6 +1,7 @@
 """The pushes under way: begun, found again, put aside."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
@@ -15,6 +16,8 @@ from cellbank.storage.local import LocalBucket
 from cellbank.storage.place import Place
 
 MAX_UPLOADS: Final = 16
+IDLE_SECONDS: Final = 3600.0
+"""A push that nobody went on with for so long is put aside: the same command takes it up again."""
 
 
 class Uploads:
@@ -47,6 +50,7 @@ class Uploads:
                 self._sessions.pop((principal, name)).release(done=False)
                 session = None
             if session is None:
+                self._put_idle_aside()
                 self._make_room(principal)
                 session = Session(
                     self._place, self._files, self._index, readable, package, name, pushed
@@ -55,6 +59,12 @@ class Uploads:
             session.touch()
         session.open()
         return session
+
+    def _put_idle_aside(self) -> None:
+        now = time.monotonic()
+        for key, session in list(self._sessions.items()):
+            if now - session.touched > IDLE_SECONDS:
+                self._sessions.pop(key).release(done=False)
 
     def _make_room(self, principal: str) -> None:
         mine = [key for key in self._sessions if key[0] == principal]

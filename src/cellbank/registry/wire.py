@@ -17,6 +17,7 @@ from cellbank.model.errors import BadInput, CellbankError, DiskError, DiskFull, 
 
 CHUNK: Final = 1 << 20
 GATHER: Final = 4 << 20
+MAX_LENGTH_DIGITS: Final = 18
 """Bodies are handed to a thread in pieces of this size."""
 STILL_SECONDS = 60.0
 END: Final = bytes(8)
@@ -38,7 +39,7 @@ def declared_length(request: Request) -> int | None:
     text = request.headers.get("content-length")
     if text is None:
         return None
-    if not text.isdigit():
+    if not text.isdigit() or len(text) > MAX_LENGTH_DIGITS:
         raise BadInput("Content-Length is not a number")
     return int(text)
 

@@ -34,7 +34,9 @@ from cellbank.storage.remote import Remote, Sink
 
 MAX_DIGESTS: Final = 65_536
 """So many small objects are asked for in one request."""
-RECORDS: Final = 256
+RECORDS: Final = 64
+MAX_RECORDS_BYTES: Final = 64 << 20
+"""Of one answer: more than 64 records with ten thousand versions each."""
 PROGRESS_BYTES: Final = 1 << 20
 """A connection that brought so much before it broke counts as progress."""
 BEYOND_END: Final = 416
@@ -125,8 +127,8 @@ class HttpRemote(Remote):
 
     def _records_before(self, package: Package, number: int | None) -> list[Kept]:
         query = f"?limit={RECORDS}" + ("" if number is None else f"&before={number}")
-        limit = MAX_RECORD_BYTES * RECORDS
-        answer = self._client.send(Request("GET", f"{path_of(package)}/log{query}", limit=limit))
+        path = f"{path_of(package)}/log{query}"
+        answer = self._client.send(Request("GET", path, limit=MAX_RECORDS_BYTES))
         return [self._api.record(line, package) for line in answer.body.splitlines() if line]
 
     def fetch_packs(
