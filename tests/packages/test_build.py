@@ -10,6 +10,7 @@ import cellbank
 from cellbank.model.digest import PIECES_ABOVE, SMALL_BELOW
 from cellbank.model.errors import RuleBroken
 from cellbank.model.progress import Progress, Said
+from cellbank.packages import scan
 from cellbank.storage import disk, gc
 from cellbank.storage.store import Store
 
@@ -40,6 +41,17 @@ def test_a_file_that_grows_while_it_is_read_is_packaged_as_it_is_in_the_end(fold
     assert file.read_bytes() == node.bytes()
     assert cellbank.verify().good
     assert not cellbank.build("lab/cells", folder).changed
+
+
+@pytest.mark.parametrize("size", [1, 2 * SMALL_BELOW])
+def test_a_file_that_goes_while_the_folder_is_read_is_said_to_change(folder, monkeypatch, size):
+    (folder / "gone.bin").write_bytes(b"3" * size)
+    found = scan.scan(str(folder))
+    (folder / "gone.bin").unlink()
+    monkeypatch.setattr(scan, "scan", lambda *_, **__: found)
+    with pytest.raises(RuleBroken, match=r"gone\.bin changes while it is read"):
+        cellbank.build("lab/cells", folder)
+    assert [] == cellbank.ls()
 
 
 def test_a_condemned_object_is_staged_again(folder, own_home):

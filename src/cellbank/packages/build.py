@@ -33,6 +33,8 @@ from cellbank.storage.transfer import Counter, check_room, filling, run_all
 TRIES = 3
 MAX_FILE_BYTES = MAX_OBJECT_BYTES // 32 * PIECE_BYTES
 """128 GiB: a list of pieces has 32 bytes for each, and must fit in a pack."""
+_GONE = (FileNotFoundError, NotADirectoryError)
+"""What is raised for a file that was there when the folder was read."""
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -193,7 +195,7 @@ class Builder:
                 return source, part, digest, pieces
             part.discard()
             counter.add(-part.size)
-            source = msgspec.structs.replace(source, look=Look.of(os.stat(source.file)))
+            source = msgspec.structs.replace(source, look=_look_again(source))
         raise _restless(source)
 
     def manifest(self, entries: list[Entry], kind: str, batch: LocalBatch) -> Manifest:
@@ -246,8 +248,18 @@ def _restless(source: Source) -> BadInput:
     )
 
 
+def _look_again(source: Source) -> Look:
+    try:
+        return Look.of(os.stat(source.file))
+    except _GONE:
+        raise _restless(source) from None
+
+
 def _read_unchanged(source: Source) -> bytes:
-    data = read_file(source.file, source.look.size)
+    try:
+        data = read_file(source.file, source.look.size)
+    except _GONE:
+        raise _restless(source) from None
     if len(data) != source.look.size:
         raise _restless(source)
     return data
@@ -255,7 +267,10 @@ def _read_unchanged(source: Source) -> bytes:
 
 def _copy(source: Source, part: Part, counter: Counter) -> tuple[str, bytes, Look]:
     """Fill `part` from a file; return digest, list of pieces, and how the file looks now."""
-    descriptor = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC)
+    except _GONE:
+        raise _restless(source) from None
     try:
         hasher = PieceHasher() if source.look.size > PIECES_ABOVE else blake3()
         if part.clone(descriptor, os.fstat(descriptor).st_size):

@@ -206,6 +206,11 @@ def _walk(root: str, refused: list[str]) -> Iterator[tuple[str, str, Look]]:
                         else:
                             yield path, target, Look.of(os.stat(target))
         except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                raise BadInput(
+                    f"{folder} changes while it is read",
+                    "Wait until nobody writes to it, then try again.",
+                ) from None
             if error.errno != errno.ENAMETOOLONG:
                 raise
             refused.append(f"{_shown(prefix)}: so deep that this system cannot open it")
