@@ -10,6 +10,7 @@ import pytest
 
 import cellbank
 from cellbank.storage import disk, gc
+from cellbank.storage.local import remove_stale_staging
 from cellbank.storage.store import Store
 
 LARGE = 150_000
@@ -194,7 +195,7 @@ def test_stale_staging_goes_and_what_a_living_process_writes_stays(own_home):
         os.utime(path, (0, 0))
     descriptor = os.open(held, os.O_RDONLY)
     assert disk.try_lock(descriptor)
-    assert 1 == gc.remove_stale_staging(store.files)
+    assert 1 == remove_stale_staging(store.files)
     os.close(descriptor)
     assert (False, True, True) == (old.exists(), held.exists(), fresh.exists())
 

@@ -381,3 +381,14 @@ def test_the_log_keeps_a_history_object_every_256_records(lab):
     earlier, records = decode_history(place.read_small(package, newest.record.history))
     assert "" == earlier
     assert list(range(256)) == [kept.record.number for kept in records]
+
+
+def test_a_place_that_moved_is_asked_at_its_new_address(lab):
+    lab.publish()
+    lab.at("guest")
+    cellbank.install("lab/cells", from_=lab.remote)
+    moved = lab.root / "moved"
+    Path(lab.remote).rename(moved)
+    assert not cellbank.install("lab/cells", from_=str(moved)).changed
+    assert str(moved) == cellbank.ls()[0].where
+    assert not cellbank.install("lab/cells").changed

@@ -85,6 +85,10 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
             and not (plan or plan.parts)
         ):
             say(f"{package} is up to date")
+            if before.address != remote.address:
+                # The same place under another address: ask there from now on.
+                moved = msgspec.structs.replace(before, address=remote.address)
+                store.set_installed(package, moved)
             _builds_on(store, remote, package, newest, revision)
             return result
         if before is not None and before.revision != revision:

@@ -1,7 +1,6 @@
 """Collecting garbage: what no log and no installed package names is removed, slowly or alone."""
 
 import os
-import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -16,13 +15,12 @@ from cellbank.model.reference import Package
 from cellbank.model.want import decode_installed
 from cellbank.storage import disk
 from cellbank.storage.compact import sorts
-from cellbank.storage.local import LocalBucket
+from cellbank.storage.local import remove_stale_staging
 from cellbank.storage.packs import read_pack, write_packs
 from cellbank.storage.place import Place, check_writable, object_key
 from cellbank.storage.store import Store
 
 WAIT: Final = timedelta(hours=24)
-STALE_SECONDS: Final = 24 * 3600
 
 
 class Collected(msgspec.Struct, frozen=True):
@@ -310,22 +308,3 @@ def _empty_cache(store: Store) -> None:
         for name in os.listdir(folder):
             disk.remove(f"{folder}/{name}")
         disk.remove_folder(folder)
-
-
-def remove_stale_staging(bucket: LocalBucket) -> int:
-    """Remove what was left in staging for more than 24 hours and has no living writer."""
-    gone = 0
-    for name in bucket.names("staging"):
-        path = bucket.path(f"staging/{name}")
-        try:
-            if time.time() - os.stat(path).st_mtime < STALE_SECONDS:
-                continue
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            if disk.try_lock(descriptor):
-                gone += disk.remove(path)
-        finally:
-            os.close(descriptor)
-    return gone

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from io import RawIOBase
 from typing import Final, Protocol
@@ -13,6 +14,7 @@ from cellbank.model.errors import DigestMismatch
 from cellbank.storage import disk
 
 CHUNK: Final = 1 << 20
+STALE_SECONDS: Final = 24 * 3600
 COMMIT_BYTES: Final = 2 << 30
 """Verified objects go to their final place at least this often."""
 Data = bytes | bytearray | memoryview
@@ -367,3 +369,22 @@ def file_digest(path: str) -> str:
     for chunk in read_chunks(path):
         hasher.update(chunk)
     return hasher.hexdigest()
+
+
+def remove_stale_staging(bucket: LocalBucket) -> int:
+    """Remove what was left in staging for more than 24 hours and has no living writer."""
+    gone = 0
+    for name in bucket.names("staging"):
+        path = bucket.path(f"staging/{name}")
+        try:
+            if time.time() - os.stat(path).st_mtime < STALE_SECONDS:
+                continue
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            if disk.try_lock(descriptor):
+                gone += disk.remove(path)
+        finally:
+            os.close(descriptor)
+    return gone

@@ -20,7 +20,7 @@ from cellbank.model.names import near
 from cellbank.model.reference import Package
 from cellbank.model.want import Installed, decode_installed, encode_installed
 from cellbank.storage import disk
-from cellbank.storage.local import LocalBucket, file_digest
+from cellbank.storage.local import LocalBucket, file_digest, remove_stale_staging
 from cellbank.storage.place import (
     Format,
     Place,
@@ -80,6 +80,7 @@ class Store(Place):
         """Hold off the removal of anything while the store is written to."""
         check_writable(self)
         with disk.shared_lock(self.files.path("lock")):
+            remove_stale_staging(self.files)
             yield
 
     # --- what is installed
