@@ -220,7 +220,9 @@ def test_a_name_is_found_in_any_unicode_form(tmp_path):
     node = cellbank.load("lab/notes")
     assert "e\u0301tude.txt" in node
     assert (
-        b"x" == node["e\u0301tude.txt"].bytes() == cellbank.load("lab/notes/cafe\u0301.txt").bytes()
+        b"x"
+        == node["e\u0301tude.txt"].bytes()
+        == cellbank.load("lab/notes/e\u0301tude.txt").bytes()
     )
 
 
