@@ -264,3 +264,66 @@ def test_builds_of_one_package_at_once_are_all_in_its_log(tmp_path):
     assert 6 == len(done) + len(refused)
     assert done
     assert done == {event.revision for event in cellbank.log("lab/race")}
+
+
+def test_a_file_that_says_what_is_installed_and_cannot_be_read_stops_nothing_else(
+    remote, own_home, folder
+):
+    cellbank.build("lab/more", folder)
+    (own_home / "pkgs" / "lab" / "cells").write_bytes(b"")
+    assert {"lab/cells": "damaged", "lab/more": "all"} == {str(p): p.want for p in cellbank.ls()}
+    assert cellbank.verify("lab/more").good
+    found = cellbank.verify()
+    assert ["lab/cells"] == [damage.package for damage in found.damaged]
+    done = cellbank.verify(repair=True)
+    assert done.good
+    assert ["lab/cells"] == [damage.package for damage in done.repaired]
+    assert cellbank.verify().good
+
+
+def test_what_says_what_is_installed_is_fetched_again_where_there_is_no_log(
+    remote, own_home, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CELLBANK_HOME", str(tmp_path / "guest"))
+    cellbank.install("lab/cells", from_=remote)
+    (tmp_path / "guest" / "pkgs" / "lab" / "cells").write_text("{")
+    assert not cellbank.verify(repair=True).good
+    assert cellbank.verify(repair=True, from_=remote).good
+    (tmp_path / "guest" / "pkgs" / "lab" / "cells").write_text("{")
+    assert cellbank.install("lab/cells", from_=remote).changed
+    (tmp_path / "guest" / "pkgs" / "lab" / "cells").write_text("{")
+    cellbank.remove("lab/cells")
+    assert [] == cellbank.ls()
+
+
+def test_a_damaged_record_is_found_and_named_by_its_path(remote, own_home):
+    [record] = (own_home / "packages" / "lab" / "cells" / "log").iterdir()
+    record.chmod(0o644)
+    record.write_text("{}")
+    found = cellbank.verify("lab/cells")
+    assert not found.good
+    assert str(record) in str(found.damaged[0])
+
+
+def test_a_push_out_of_a_borrowed_store_leaves_nothing_half_here(
+    remote, own_home, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CELLBANK_HOME", str(tmp_path / "guest"))
+    monkeypatch.setenv("CELLBANK_PATH", str(own_home))
+    assert cellbank.push("lab/cells", to=str(tmp_path / "mirror")).changed
+    monkeypatch.delenv("CELLBANK_PATH")
+    assert [] == cellbank.ls()
+    assert cellbank.verify().good
+
+
+ADDER = """
+import sys, cellbank.api
+cellbank.api.add_remote(sys.argv[1], "/somewhere/" + sys.argv[1])
+"""
+
+
+def test_remotes_that_are_added_at_once_are_all_kept(own_home):
+    names = [f"r{i}" for i in range(8)]
+    running = [subprocess.Popen([sys.executable, "-c", ADDER, name]) for name in names]
+    assert [0] * 8 == [process.wait(timeout=60) for process in running]
+    assert set(names) == set(cellbank.remotes())

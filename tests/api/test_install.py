@@ -23,6 +23,7 @@ from cellbank.model.errors import (
     PushConflict,
     RemoteNotFound,
     RevisionNotFound,
+    RuleBroken,
 )
 from cellbank.storage import disk
 
@@ -392,3 +393,15 @@ def test_a_place_that_moved_is_asked_at_its_new_address(lab):
     assert not cellbank.install("lab/cells", from_=str(moved)).changed
     assert str(moved) == cellbank.ls()[0].where
     assert not cellbank.install("lab/cells").changed
+
+
+def test_a_name_is_given_to_what_is_there_alone(lab):
+    revision = lab.publish()
+    with pytest.raises(RevisionNotFound, match="nosuch"):
+        cellbank.version("lab/cells", "2.0", "nosuch")
+    with pytest.raises(RevisionNotFound):
+        cellbank.version("lab/cells", "2.0", "abcdef012345")
+    with pytest.raises(RuleBroken, match="moves with every push"):
+        cellbank.tag("lab/cells", "latest", None)
+    assert revision == cellbank.version("lab/cells", "2.0", "latest")
+    assert revision == cellbank.tag("lab/cells", "same", "2.0")

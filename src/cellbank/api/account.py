@@ -1,5 +1,8 @@
 """Where to and as whom: named remotes, and signing in to registries."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import msgspec
 
 from cellbank import config as _config
@@ -19,6 +22,15 @@ def remotes() -> dict[str, str]:
     return {name: settings.remotes[name].address for name in names}
 
 
+@contextmanager
+def _changing() -> Iterator[Config]:
+    """Give the configuration while nobody else changes it."""
+    folder = _config.read().folder
+    disk.make_folders(folder, 0o700)
+    with disk.waiting_lock(f"{folder}/lock"):
+        yield _config.read()
+
+
 def _save_settings(config: Config, settings: _config.Settings) -> None:
     data = msgspec.json.format(msgspec.json.encode(settings), indent=2) + b"\n"
     disk.make_folders(config.folder)
@@ -35,37 +47,39 @@ def add_remote(name: str, address: str) -> str:
     """Give a remote a name; the first one becomes the default. Return its address."""
     if not name or not all(c.isalnum() or c in "-_" for c in name):
         raise BadInput(f"{name!r} cannot name a remote", "Use letters, digits, - and _.")
-    config = _config.read()
-    whole = config.address_of(address)
+    whole = _config.read().address_of(address)
     if whole.startswith(("http://", "https://")):
         from cellbank.storage.http_client import normal_address
 
         # It also refuses a password, which would be kept and shown.
         whole = normal_address(whole)
-    known = {**config.settings.remotes, name: _config.RemoteConfig(whole)}
-    default = config.settings.default or name
-    _save_settings(config, msgspec.structs.replace(config.settings, remotes=known, default=default))
+    with _changing() as config:
+        old = config.settings
+        known = {**old.remotes, name: _config.RemoteConfig(whole)}
+        new = msgspec.structs.replace(old, remotes=known, default=old.default or name)
+        _save_settings(config, new)
     return whole
 
 
 def remove_remote(name: str) -> None:
     """Forget the name of a remote; raises `RemoteNotFound`."""
-    config = _config.read()
-    if name not in config.settings.remotes:
-        raise RemoteNotFound(name)
-    known = {n: r for n, r in config.settings.remotes.items() if n != name}
-    default = "" if config.settings.default == name else config.settings.default
-    _save_settings(config, msgspec.structs.replace(config.settings, remotes=known, default=default))
+    with _changing() as config:
+        old = config.settings
+        if name not in old.remotes:
+            raise RemoteNotFound(name)
+        known = {n: r for n, r in old.remotes.items() if n != name}
+        default = "" if old.default == name else old.default
+        _save_settings(config, msgspec.structs.replace(old, remotes=known, default=default))
 
 
 def default_remote(name: str | None = None) -> str:
     """Return the name of the default remote, after setting it if one is given."""
-    config = _config.read()
     if name is None:
-        return config.settings.default
-    if name not in config.settings.remotes:
-        raise RemoteNotFound(name)
-    _save_settings(config, msgspec.structs.replace(config.settings, default=name))
+        return _config.read().settings.default
+    with _changing() as config:
+        if name not in config.settings.remotes:
+            raise RemoteNotFound(name)
+        _save_settings(config, msgspec.structs.replace(config.settings, default=name))
     return name
 
 
@@ -87,23 +101,23 @@ def login(url: str, token: str) -> str:
         remote.close()
     if not who:
         raise NotSignedIn(address)
-    _save_tokens(config, {**config.tokens, remote.address: token})
-    if not config.settings.default:
-        name = "default"
-        known = {**config.settings.remotes, name: _config.RemoteConfig(remote.address)}
-        _save_settings(
-            config, msgspec.structs.replace(config.settings, remotes=known, default=name)
-        )
+    with _changing() as config:
+        _save_tokens(config, {**config.tokens, remote.address: token})
+        if not config.settings.default:
+            name = "default"
+            known = {**config.settings.remotes, name: _config.RemoteConfig(remote.address)}
+            new = msgspec.structs.replace(config.settings, remotes=known, default=name)
+            _save_settings(config, new)
     return who
 
 
 def logout(url: str | None = None) -> list[str]:
     """Forget the token of a registry, or of all; return the addresses."""
-    config = _config.read()
-    address = config.address_of(url) if url else None
-    gone = [known for known in config.tokens if known and address in (None, known)]
-    if gone:
-        _save_tokens(config, {a: t for a, t in config.tokens.items() if a not in gone})
+    with _changing() as config:
+        address = config.address_of(url) if url else None
+        gone = [known for known in config.tokens if known and address in (None, known)]
+        if gone:
+            _save_tokens(config, {a: t for a, t in config.tokens.items() if a not in gone})
     return gone
 
 

@@ -55,7 +55,11 @@ def ls(pattern: str = "*", from_: str | None = None) -> list[Listed]:
     listed = []
     for package in store.installed_packages():
         if fits(package, pattern):
-            here = store.need_installed(package)
+            try:
+                here = store.need_installed(package)
+            except IntegrityError:
+                listed.append(Listed(str(package), "", want="damaged"))
+                continue
             want = "all" if here.want.everything else ", ".join(here.want.paths) or "part"
             borrowed = store.owner_of(package) is not store
             listed.append(Listed(str(package), here.revision, here.address, want, borrowed))

@@ -1,5 +1,7 @@
 """Checking packages: every byte hashed again, and mended where it can be fetched."""
 
+import msgspec
+
 from cellbank import config as _config
 from cellbank.api.session import address_of, open_store, remote_at, watcher_or_default, whole
 from cellbank.config import Config
@@ -7,6 +9,7 @@ from cellbank.model.errors import IntegrityError, NotFound
 from cellbank.model.manifest import Entry
 from cellbank.model.progress import Watcher
 from cellbank.model.reference import Package, Reference
+from cellbank.model.want import Installed
 from cellbank.packages import install as _install
 from cellbank.packages import resolve
 from cellbank.packages import verify as _verify
@@ -67,7 +70,14 @@ def _verify_one(
     from_: str | None,
 ) -> Verified:
     package = reference.package
-    store.need_installed(package)
+    lost = _unreadable(store, package)
+    if lost and repair:
+        _restore(config, store, package, from_)
+        if not _unreadable(store, package):
+            rest = _verify_one(config, store, reference, watch, repair=True, from_=from_)
+            return msgspec.structs.replace(rest, repaired=[*lost, *rest.repaired])
+    if lost:
+        return Verified(1, 0, 0, lost, [])
     revision = resolve.in_store(store, reference)
     address = address_of(config, store, package, from_) if repair else ""
     found, entries = _look(store, package, revision, watch)
@@ -80,9 +90,43 @@ def _verify_one(
                 with remote_at(config, address) as remote:
                     _mend(store, remote, reference, revision, damaged, entries, watch)
                 damaged, entries = _look(store, package, revision, watch)
-    left = {damage.path for damage in damaged}
-    repaired = [damage for damage in found if damage.path not in left]
+    still = {damage.path for damage in damaged}
+    repaired = [damage for damage in found if damage.path not in still]
     return Verified(1, len(entries), sum(entry.size for entry in entries), damaged, repaired)
+
+
+def _unreadable(store: Store, package: Package) -> list[Damage]:
+    """Return what of the package's own files, not its objects, cannot be read."""
+    owner = store.owner_of(package)
+    try:
+        store.need_installed(package)
+        for _ in owner.records(package):
+            pass
+    except IntegrityError as error:
+        return [Damage(str(package), "", "", error.message)]
+    return []
+
+
+def _restore(config: Config, store: Store, package: Package, from_: str | None) -> None:
+    """Put what says what is installed in place again: from the log here, else from a remote."""
+    try:
+        store.installed(package)
+    except IntegrityError:
+        pass
+    else:
+        return
+    newest = store.newest(package)
+    if newest is not None and newest.record.state.latest:
+        record, latest = newest.record, newest.record.state.latest
+        store.set_installed(
+            package, Installed(str(package), latest, store.id, "", newest.digest, record.number)
+        )
+        return
+    address = address_of(config, store, package, from_)
+    if not address:
+        return
+    with remote_at(config, address) as remote:
+        _install.install(store, remote, Reference(package), _install.Options(explicit=True))
 
 
 def _look(

@@ -155,7 +155,7 @@ def remove(ref: str) -> Removed:
     """Remove a package from the store, with all that only it had; remotes are not touched."""
     package = Package.parse(ref)
     store = open_store(_config.read())
-    if not store.revisions(package):
+    if store.files.size(f"pkgs/{package}") is None and not store.revisions(package):
         store.need_installed(package)
     if store.owner_of(package) is not store:
         raise BadInput(f"{package} lies in another store of CELLBANK_PATH", "Remove it there.")

@@ -213,7 +213,8 @@ def _came_from(
 ) -> None:
     """Remember the remote that a package was pushed to as the one it comes from."""
     installed = store.installed(package)
-    if installed is None or installed.revision != revision:
+    here = store.owner_of(package) is store
+    if installed is None or not here or installed.revision != revision:
         return
     now = msgspec.structs.replace(
         installed, remote=remote.id, address=remote.address, record=record, number=number

@@ -1,5 +1,7 @@
 """Naming revisions: versions that never move and tags that may."""
 
+import re
+
 from cellbank import config as _config
 from cellbank.api.session import address_of, new_draft, open_store, remote_at
 from cellbank.config import Config
@@ -7,6 +9,7 @@ from cellbank.model.errors import (
     PackageNotFound,
     RemoteNotFound,
     RevisionNotFound,
+    RuleBroken,
 )
 from cellbank.model.log import State
 from cellbank.model.names import check_tag, check_version, near
@@ -68,7 +71,10 @@ def _meant(package: Package, text: str, state: State) -> Reference:
         return Reference(package, version=text)
     if text == "latest" or text in state.tags:
         return Reference(package, tag=text)
-    return Reference.parse(f"{package}@{text}")
+    if not re.fullmatch("[0-9a-f]{6,64}", text):
+        known = [*state.versions, *state.tags, "latest"]
+        raise RevisionNotFound(str(package), f"revision, version or tag {text}", near(text, known))
+    return Reference(package, revision=text)
 
 
 def _append_name(
@@ -85,6 +91,8 @@ def _append_name(
     if revision:
         whole = resolve.at_remote(remote, _meant(package, revision, newest.record.state), newest)
     state = newest.record.state
+    if event == "tag" and name == "latest":
+        raise RuleBroken("the tag latest moves with every push", "Choose another name.")
     expect = state.tags.get(name, "") if event == "tag" else ""
     if event == "tag" and not revision and not expect:
         close = [f"{package}:{other}" for other in near(name, state.tags)]

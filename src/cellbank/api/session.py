@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from cellbank import config as _config
 from cellbank.config import Config
 from cellbank.model.errors import (
+    IntegrityError,
     InvalidReference,
     NotFound,
     NotInstalled,
@@ -65,7 +66,11 @@ def address_of(config: Config, store: Store, package: Package | None, named: str
         return config.address_of(named)
     if config.remote:
         return config.address_of(config.remote)
-    installed = store.installed(package) if package is not None else None
+    try:
+        installed = store.installed(package) if package is not None else None
+    except IntegrityError:
+        # Where it came from cannot be read any more.
+        installed = None
     if installed is not None and installed.remote != store.id and installed.address:
         return installed.address
     return config.default_address

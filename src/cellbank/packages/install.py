@@ -5,7 +5,7 @@ from operator import attrgetter
 
 import msgspec
 
-from cellbank.model.errors import OtherRemote
+from cellbank.model.errors import IntegrityError, OtherRemote
 from cellbank.model.log import Kept
 from cellbank.model.manifest import Entry, Manifest, ManifestReader
 from cellbank.model.progress import Said, Watcher, ignore
@@ -115,7 +115,11 @@ def _builds_on(store: Store, remote: Remote, package: Package, newest: Kept, rev
 
 def _own(store: Store, package: Package) -> Installed | None:
     """Return what is installed in this very store, not in a borrowed one."""
-    return store.installed(package) if store.owner_of(package) is store else None
+    try:
+        return store.installed(package) if store.owner_of(package) is store else None
+    except IntegrityError:
+        # It cannot be read, so it is not relied on: this install puts a good one in its place.
+        return None
 
 
 def _check_origin(

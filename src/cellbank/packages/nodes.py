@@ -74,7 +74,7 @@ class GroupNode:
     True
     """
 
-    __slots__ = ("_path", "_view")
+    __slots__ = ("__weakref__", "_path", "_view")
 
     def __init__(self, view: View, path: str) -> None:
         object.__setattr__(self, "_view", view)
@@ -238,7 +238,7 @@ class DataNode:
     (9, 'README.md')
     """
 
-    __slots__ = ("_entry", "_path", "_view")
+    __slots__ = ("__weakref__", "_entry", "_path", "_view")
 
     def __init__(self, view: View, path: str) -> None:
         self._view = view

@@ -225,6 +225,7 @@ def _good_objects(store: Store, key: str, name: str) -> Iterator[tuple[str, byte
 
 
 def _quarantine(store: Store, key: str) -> None:
+    """Move a damaged file to `quarantine/`."""
     source = store.files.path(key)
     if not os.path.exists(source):
         return

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from cellbank.model.digest import digest_of
-from cellbank.model.errors import BadInput, Damaged, DiskFull, IntegrityError, RuleBroken
+from cellbank.model.errors import (
+    BadInput,
+    Damaged,
+    DigestMismatch,
+    DiskFull,
+    IntegrityError,
+    RuleBroken,
+)
 from cellbank.model.log import Kept
 from cellbank.model.reference import Package
 from cellbank.registry.index import Index
@@ -195,6 +202,12 @@ class Session:
                 d: self._incoming_of(d).arrived if self._begun(d) else 0
                 for d in sizes.keys() - whole
             }
+            for digest in [d for d, count in arrived.items() if count == sizes[d]]:
+                arrived[digest] = 0
+                # It came whole before a restart: nobody will send its last byte again.
+                with contextlib.suppress(DigestMismatch):
+                    self._arrived(digest, self._incoming[digest])
+                    del arrived[digest]
             needed = sum(sizes[d] - count for d, count in arrived.items())
             needed += sum(named.small[d] for d in lacking)
             if needed > (free := disk.free_bytes(self._files.root)):

@@ -369,6 +369,19 @@ def shared_lock(path: str) -> Iterator[None]:
 
 
 @contextmanager
+def waiting_lock(path: str) -> Iterator[None]:
+    """Hold the lock at `path` alone, after waiting for it; where locks do not work, go without."""
+    _step("create", path)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def exclusive_lock(path: str) -> Iterator[bool]:
     """Try to hold the lock at `path` alone; yields whether it was free."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

@@ -45,9 +45,7 @@ def mark(store: Place, *, skip: Package | None = None, earlier: bool = False) ->
     that were installed before count too.
     """
     marked = Marked(set(), {})
-    for package, revisions in roots(store, earlier=earlier).items():
-        if package == skip:
-            continue
+    for package, revisions in roots(store, earlier=earlier, skip=skip).items():
         small = marked.small.setdefault(package, set())
         read: set[str] = set()
         for record in store.records(package):
@@ -59,14 +57,18 @@ def mark(store: Place, *, skip: Package | None = None, earlier: bool = False) ->
     return marked
 
 
-def roots(store: Place, *, earlier: bool) -> dict[Package, list[str]]:
+def roots(store: Place, *, earlier: bool, skip: Package | None = None) -> dict[Package, list[str]]:
     """Return the revisions that are named, by package."""
     found: dict[Package, list[str]] = {}
     for package in store.packages():
+        if package == skip:
+            continue
         found[package] = [k.record.revision for k in store.records(package) if k.record.revision]
     for owner in store.bucket.names("pkgs"):
         for name in store.bucket.names(f"pkgs/{owner}"):
             package = Package(owner, name)
+            if package == skip:
+                continue
             installed = decode_installed(store.bucket.read(f"pkgs/{package}"), f"pkgs/{package}")
             revisions = found.setdefault(package, [])
             revisions.append(installed.revision)
@@ -167,7 +169,12 @@ def remove_package(store: Store, package: Package) -> Collected:
     check_writable(store)
     before = _package_bytes(store, package)
     mine: set[str] = set()
-    for revision in roots(store, earlier=True).get(package, []):
+    try:
+        named = roots(store, earlier=True).get(package, [])
+    except IntegrityError:
+        # What cannot be read names nothing that we know of; a collection finds what is left.
+        named = []
+    for revision in named:
         try:
             _mark_revision(store, package, revision, set(), mine, set())
         except IntegrityError:

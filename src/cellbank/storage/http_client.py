@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -32,7 +33,10 @@ _SIGN_IN, _FORBIDDEN, _BUSY, _BROKEN = 401, 403, 429, 500
 
 def normal_address(address: str) -> str:
     """Return the address of a registry as it is compared and shown, else raise `BadInput`."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        parts = urlsplit("")
     try:
         port = parts.port
     except ValueError:
@@ -97,8 +101,14 @@ class HttpClient:
 
     def close(self) -> None:
         """Let go of all connections; no request may be under way."""
+        if not self._handles:
+            return
+        import pycurl
+
         for handle in self._handles:
-            handle.close()
+            # A thread that was told to stop may still be in it: then it goes with the thread.
+            with suppress(pycurl.error):
+                handle.close()
         self._handles = []
         self._local = threading.local()
 

@@ -132,7 +132,11 @@ class Place:
         return [name for name in names if _is_record_key(name)]
 
     def _record_at(self, package: Package, key: str) -> Kept:
-        kept = decode_record(self.bucket.read(package_key(package, "log", key)))
+        where = package_key(package, "log", key)
+        try:
+            kept = decode_record(self.bucket.read(where))
+        except NotCanonical as error:
+            raise NotCanonical(f"{self.address}/{where}", str(error.args[1])) from None
         if kept.record.number != record_number(key) or kept.record.package != str(package):
             raise NotCanonical(f"the log of {package}", f"the record at {key} belongs elsewhere")
         return kept

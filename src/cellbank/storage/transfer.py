@@ -19,6 +19,8 @@ from cellbank.model.errors import (
     Interrupted,
     NetworkError,
     NotFetched,
+    NotFound,
+    Unreachable,
 )
 from cellbank.model.log import Draft, Kept
 from cellbank.model.manifest import Entry, ManifestReader, check_manifest, decode_header
@@ -32,6 +34,7 @@ from cellbank.storage.remote import Remote, Upload
 from cellbank.storage.store import Store
 
 CONNECTIONS: Final = 4
+PUSH_TRIES: Final = 3
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -424,8 +427,15 @@ def push(
     try:
         for pack in _packs(store, package, _in_order(reader, revision, upload.pages())):
             upload.send_pack(pack)
-        _send(store, package, reader, upload, Way(watch, executor, remote.stop))
-        return upload.append(draft, public=public)
+        for attempt in range(PUSH_TRIES):
+            _send(store, package, reader, upload, Way(watch, executor, remote.stop))
+            try:
+                return upload.append(draft, public=public)
+            except (Damaged, NotFound):
+                # The registry was restarted and lacks what it had not kept: send that again.
+                if attempt == PUSH_TRIES - 1:
+                    raise
+        raise Unreachable(remote.address, "it was restarted again and again")
     finally:
         upload.close()
 
