@@ -10,6 +10,7 @@ import cellbank
 from cellbank.api import Said
 from cellbank.model.errors import (
     AmbiguousReference,
+    BadInput,
     ChainRefused,
     Damaged,
     DigestMismatch,
@@ -405,3 +406,15 @@ def test_a_name_is_given_to_what_is_there_alone(lab):
         cellbank.tag("lab/cells", "latest", None)
     assert revision == cellbank.version("lab/cells", "2.0", "latest")
     assert revision == cellbank.tag("lab/cells", "same", "2.0")
+
+
+def test_a_folder_that_is_none_or_lies_in_the_store_is_refused(lab):
+    lab.publish()
+    with pytest.raises(BadInput, match="no folder is named"):
+        cellbank.build("lab/cells", "")
+    with pytest.raises(BadInput, match="no folder is named"):
+        cellbank.export("lab/cells", "")
+    with pytest.raises(BadInput, match="lies in the store"):
+        cellbank.export("lab/cells", lab.root / "lab" / "objects")
+    with pytest.raises(BadInput, match="the store lies in"):
+        cellbank.build("lab/cells", lab.root)

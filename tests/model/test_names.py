@@ -444,3 +444,10 @@ def test_an_attribute_that_fits_several_children_names_them_all() -> None:
 def test_names_that_look_alike_are_proposed() -> None:
     assert ["aics_23"] == names.near("aics_22", ["aics_23", "zebra"])
     assert [] == names.near("xyz", ["aics"])
+
+
+@pytest.mark.parametrize("name", ["COM\u00b9", "lpt\u00b2.tif", "\uff43\uff4f\uff4e"])
+def test_a_device_is_known_in_any_spelling_that_windows_knows(name: str) -> None:
+    assert name in names.path_problems([name])
+    fixed = names.fixed_names([name])[name]
+    assert not names.path_problems([fixed])

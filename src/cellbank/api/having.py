@@ -7,6 +7,7 @@ import msgspec
 
 from cellbank import config as _config
 from cellbank.api.session import (
+    inside_of,
     need_address,
     open_store,
     remote_at,
@@ -144,7 +145,12 @@ def export(
     given.
     """
     reference = Reference.parse(ref)
-    view = resolve.view_of(open_store(_config.read()), reference)
+    store = open_store(_config.read())
+    if not os.fspath(folder):
+        raise BadInput("no folder is named", "Name the folder to write into.")
+    if inside_of(os.fspath(folder), store.root):
+        raise BadInput(f"{folder} lies in the store", "Name a folder of your own.")
+    view = resolve.view_of(store, reference)
     resolve.check_path(view.reader, view.package, reference.path)
     return _export.export(
         view, reference.path, os.fspath(folder), force=force, watch=watcher_or_default(watch)

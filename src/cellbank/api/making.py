@@ -7,6 +7,7 @@ import msgspec
 
 from cellbank import config as _config
 from cellbank.api.session import (
+    inside_of,
     latest_at,
     need_address,
     new_draft,
@@ -108,8 +109,9 @@ def build(
 
 def _check_apart(home: str, folder: str) -> None:
     """Refuse a folder that has the store in it: it would be packaged while it is written."""
-    inside = os.path.realpath(folder).rstrip("/") + "/"
-    if os.path.realpath(home).startswith(inside):
+    if not folder:
+        raise BadInput("no folder is named", "Name the folder that holds the files.")
+    if inside_of(home, folder):
         raise BadInput(
             f"the store lies in {folder}", "Build from another folder, or move CELLBANK_HOME."
         )

@@ -125,6 +125,12 @@ def latest_at(remote: Remote, package: Package) -> str:
         return ""
 
 
+def inside_of(path: str, folder: str) -> bool:
+    """Whether a path is a folder, or lies in it, whatever links lead there."""
+    root = os.path.realpath(folder).rstrip("/") + "/"
+    return f"{os.path.realpath(path)}/".startswith(root)
+
+
 def fits(package: Package, pattern: str) -> bool:
     """Whether a pattern fits a package."""
     names = [str(package)] if "/" in pattern else [str(package), package.owner, package.name]

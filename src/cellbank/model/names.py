@@ -207,6 +207,10 @@ def unicode_problem(path: str) -> str | None:
         return f"the bidirectional character U+{ord(found[0]):04X}"
     if not unicodedata.is_normalized("NFC", path):
         return "not in normal form NFC"
+    for part in path.split("/"):
+        # Windows takes a superscript digit for the digit: COM¹ is a device there, too.
+        if fold(part.split(".", 1)[0]).strip() in _DEVICES:
+            return f"the Windows device name {part!r}"
     return None
 
 
@@ -325,7 +329,7 @@ def _fixed_part(part: str) -> str:
     text = _BIDI.sub("_", _FORBIDDEN.sub("_", text))
     text = re.sub(r"^ +", "_", text)
     text = re.sub(r"[. ]+$", "_", text) or "_"
-    if text.split(".", 1)[0].rstrip(" ").lower() in _DEVICES:
+    if fold(text.split(".", 1)[0]).strip() in _DEVICES:
         text = f"_{text}"
     return _shortened(text, MAX_PART_BYTES)
 

@@ -3,7 +3,7 @@
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -292,7 +292,7 @@ class Place:
         packs = self.packs(package)
         packs.refresh()
         wanted = set(digests)
-        found = wanted & packs.digests() if len(wanted) > MANY else set(filter(packs.find, wanted))
+        found = packs.among(wanted) if len(wanted) > MANY else set(filter(packs.find, wanted))
         for digest in wanted - found:
             if self.bucket.size(object_key(digest)) is not None:
                 found.add(digest)
@@ -453,11 +453,21 @@ class PackSet:
         """Return the digests of all objects in all packs."""
         return {digest for index in self.indexes().values() for digest in index.digests()}
 
-    def _everything(self) -> dict[str, tuple[str, Spot]]:
+    def among(self, wanted: set[str]) -> set[str]:
+        """Return those of the objects that are in some pack, going through the packs one by one."""
+        found: set[str] = set()
+        for index in self.indexes().values():
+            found.update(wanted.intersection(index.digests()))
+        return found
+
+    def _spots(self, wanted: Collection[str]) -> dict[str, tuple[str, Spot]]:
+        """Return where each of the objects lies that is in some pack."""
+        asked = set(wanted)
         return {
             digest: (name, spot)
             for name, index in self.indexes().items()
             for digest, spot in index.items()
+            if digest in asked
         }
 
     def find(self, digest: str) -> tuple[str, Spot] | None:
@@ -479,7 +489,7 @@ class PackSet:
         """Yield objects, each digest checked; those that are in no pack go to `missing`."""
         blocks: dict[tuple[str, int], list[tuple[str, Spot]]] = {}
         digests = list(digests)
-        known = self._everything() if len(digests) > MANY else None
+        known = self._spots(digests) if len(digests) > MANY else None
         for digest in digests:
             found = known.get(digest) if known is not None else self.find(digest)
             if found is None:

@@ -35,6 +35,7 @@ from cellbank.storage.store import Store
 
 CONNECTIONS: Final = 4
 PUSH_TRIES: Final = 3
+STOP_SECONDS: Final = 1.5
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -163,7 +164,7 @@ def run_all(
         counter.halt()
         for future in futures:
             future.cancel()
-        wait(futures, timeout=5)
+        wait(futures, timeout=STOP_SECONDS)
         raise
     finally:
         if own and isinstance(pool, ThreadPoolExecutor):
