@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from cellbank.model.changes import compare
 from cellbank.model.digest import digest_of
-from cellbank.model.manifest import Entry, Manifest, compare, make_entry
+from cellbank.model.manifest import Entry, Manifest, make_entry
 from cellbank.model.reference import Package
 from cellbank.storage.store import Store
 from cellbank.storage.transfer import keep_small

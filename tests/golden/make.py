@@ -23,8 +23,8 @@ from cellbank.model.digest import PieceHasher, digest_of
 from cellbank.model.log import Derivation, Draft, Kept, Table, encode_record, next_record
 from cellbank.model.manifest import Entry, Manifest, make_entry
 from cellbank.model.want import Installed, encode_installed
+from cellbank.storage.layout import object_key
 from cellbank.storage.packs import write_packs
-from cellbank.storage.place import object_key
 
 HERE: Final = Path(__file__).parent
 PACKAGE: Final = "aics/odd"

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from cellbank.model import canonical
+from cellbank.model.changes import compare
 from cellbank.model.digest import PIECE_BYTES, digest_of
 from cellbank.model.log import decode_record, record_number
-from cellbank.model.manifest import Manifest, ManifestReader, check_manifest, compare
+from cellbank.model.manifest import Manifest, ManifestReader, check_manifest
 from cellbank.model.names import path_problems
 from cellbank.model.reference import Package
 from cellbank.model.want import Want

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellbank.model import canonical
+from cellbank.model.changes import compare
 from cellbank.model.digest import PIECES_ABOVE, digest_of
 from cellbank.model.errors import DigestMismatch, NotCanonical
 from cellbank.model.manifest import (
@@ -20,7 +21,6 @@ from cellbank.model.manifest import (
     Manifest,
     ManifestReader,
     check_manifest,
-    compare,
     cut_pages,
     decode_header,
     decode_page,

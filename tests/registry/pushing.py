@@ -8,8 +8,8 @@ from cellbank.model.digest import digest_of
 from cellbank.model.manifest import Manifest, make_entry
 from cellbank.model.reference import Package
 from cellbank.storage.http_remote import HttpRemote
+from cellbank.storage.layout import object_key
 from cellbank.storage.packs import write_packs
-from cellbank.storage.place import object_key
 from cellbank.storage.remote import Upload
 from cellbank.storage.store import Store
 from tests.registry.asking import API, Asker, Reply

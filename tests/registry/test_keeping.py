@@ -15,7 +15,7 @@ from cellbank.registry import wire
 from cellbank.registry.uploads import MAX_UPLOADS
 from cellbank.storage import disk
 from cellbank.storage.http_remote import HttpRemote
-from cellbank.storage.place import object_key
+from cellbank.storage.layout import object_key
 from cellbank.storage.store import Store
 from tests.registry.asking import API, Asker
 from tests.registry.pushing import D, Push, begun, manifest_of, refused, send_all

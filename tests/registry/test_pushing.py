@@ -11,8 +11,8 @@ from cellbank.model.manifest import Manifest, make_entry
 from cellbank.model.reference import Package
 from cellbank.registry.pushed import MAX_HEADER_BYTES, Pushed
 from cellbank.storage.http_remote import HttpRemote
+from cellbank.storage.layout import object_key
 from cellbank.storage.packs import MAX_PACK_BYTES
-from cellbank.storage.place import object_key
 from cellbank.storage.store import Store
 from tests.registry.asking import API, Asker
 from tests.registry.pushing import D, Push, begun, manifest_of, refused, send_all

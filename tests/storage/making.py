@@ -13,8 +13,8 @@ from cellbank.model.log import Draft, Kept
 from cellbank.model.manifest import Manifest, ManifestReader, make_entry
 from cellbank.model.reference import Package
 from cellbank.server import serve
+from cellbank.storage.layout import object_key, package_key
 from cellbank.storage.packs import write_packs
-from cellbank.storage.place import object_key, package_key
 from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store
 from cellbank.storage.transfer import fetch, fetch_manifest, plan_fetch, present_in, push

@@ -18,8 +18,8 @@ from cellbank.model.errors import (
     PushConflict,
 )
 from cellbank.model.reference import Package
+from cellbank.storage.layout import object_key
 from cellbank.storage.packs import read_pack
-from cellbank.storage.place import object_key
 from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store
 from cellbank.storage.transfer import push

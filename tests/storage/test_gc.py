@@ -9,7 +9,7 @@ import pytest
 from cellbank.model import canonical
 from cellbank.model.errors import NotCanonical
 from cellbank.storage import disk, gc
-from cellbank.storage.place import object_key
+from cellbank.storage.layout import object_key
 from cellbank.storage.store import Store
 from tests.storage.making import LARGE, PACKAGE, draft, keep
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cellbank.model.digest import digest_of
 from cellbank.model.errors import BadPack, DigestMismatch
 from cellbank.model.reference import Package
+from cellbank.storage.layout import package_key
 from cellbank.storage.local import LocalBucket
 from cellbank.storage.packs import (
     FULL_BYTES,
@@ -25,7 +26,7 @@ from cellbank.storage.packs import (
     read_pack,
     write_packs,
 )
-from cellbank.storage.place import PackSet, package_key
+from cellbank.storage.packset import PackSet
 from tests.strategies import chance_of
 
 MAGIC = b"cellpak1"

@@ -22,9 +22,10 @@ from cellbank.model.errors import (
 )
 from cellbank.model.log import Draft, Kept
 from cellbank.model.reference import Package
+from cellbank.storage.layout import object_key, package_key
 from cellbank.storage.local import Bucket, LocalBucket
 from cellbank.storage.packs import read_pack, write_packs
-from cellbank.storage.place import Place, check_writable, object_key, package_key
+from cellbank.storage.place import Place, check_writable
 from cellbank.storage.remote import open_bucket
 from cellbank.storage.store import Store
 

@@ -14,7 +14,7 @@ from cellbank.api.checking import verify
 from cellbank.api.having import Removed, export, gc, install, load, remove
 from cellbank.api.making import Pushed, build, push
 from cellbank.api.naming import tag, version
-from cellbank.model.manifest import Changes
+from cellbank.model.changes import Changes
 from cellbank.model.progress import Progress, Said
 from cellbank.packages.build import Built
 from cellbank.packages.export import Exported

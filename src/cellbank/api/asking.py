@@ -15,13 +15,13 @@ from cellbank.api.session import (
     remote_at,
     whole,
 )
+from cellbank.model.changes import Changes, compare
 from cellbank.model.errors import (
     IntegrityError,
     NotFound,
     PackageNotFound,
     RemoteNotFound,
 )
-from cellbank.model.manifest import Changes, compare
 from cellbank.model.reference import Package, Reference
 from cellbank.packages import facts, resolve
 from cellbank.packages.facts import Branch, Citation, Event, Inspection, Share

@@ -12,7 +12,8 @@ from cellbank.cli.text import columns, short, size, when
 
 if TYPE_CHECKING:
     from cellbank.api.asking import Listed
-    from cellbank.model.manifest import Changes, Entry
+    from cellbank.model.changes import Changes
+    from cellbank.model.manifest import Entry
     from cellbank.packages.facts import Event, Inspection
 
 

@@ -17,6 +17,8 @@ from cellbank.model.reference import Package
 from cellbank.model.want import Installed
 from cellbank.packages.scan import Known, Look, Source, StatCache, now
 from cellbank.storage.compact import compact
+from cellbank.storage.jobs import Counter, run_all
+from cellbank.storage.layout import object_key, package_key
 from cellbank.storage.local import (
     CHUNK,
     COMMIT_BYTES,
@@ -26,9 +28,8 @@ from cellbank.storage.local import (
     read_file,
 )
 from cellbank.storage.packs import MAX_OBJECT_BYTES, PackWriter
-from cellbank.storage.place import object_key, package_key
 from cellbank.storage.store import Store
-from cellbank.storage.transfer import Counter, check_room, filling, run_all
+from cellbank.storage.transfer import check_room, filling
 
 TRIES = 3
 MAX_FILE_BYTES = MAX_OBJECT_BYTES // 32 * PIECE_BYTES

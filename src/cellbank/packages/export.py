@@ -13,8 +13,8 @@ from cellbank.model.names import collisions, path_problem
 from cellbank.model.progress import Watcher, ignore
 from cellbank.packages.nodes import View, safe_filename
 from cellbank.storage import disk
+from cellbank.storage.jobs import Counter
 from cellbank.storage.local import checked, read_chunks
-from cellbank.storage.transfer import Counter
 
 BATCH: Final = 2000
 

@@ -22,12 +22,13 @@ from cellbank.model.manifest import Entry
 from cellbank.model.progress import Watcher, ignore
 from cellbank.model.reference import Package
 from cellbank.storage import disk
+from cellbank.storage.jobs import Counter
+from cellbank.storage.layout import object_key
 from cellbank.storage.local import Hasher, read_chunks
 from cellbank.storage.packs import TRAILER_BYTES, PackIndex, cut, decode_block, write_packs
-from cellbank.storage.place import object_key
 from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store
-from cellbank.storage.transfer import Counter, Plan, fetch, filling
+from cellbank.storage.transfer import Plan, fetch, filling
 
 THREADS: Final = 2
 UNKNOWN: Final = -1

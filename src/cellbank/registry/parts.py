@@ -3,8 +3,8 @@
 import threading
 
 from cellbank.model.errors import BadInput, DigestMismatch
+from cellbank.storage.layout import object_key
 from cellbank.storage.local import Hasher, LocalBatch, LocalBucket, Part, read_chunks
-from cellbank.storage.place import object_key
 
 
 class WrongOffset(Exception):

@@ -26,8 +26,9 @@ from cellbank.registry.session import Session
 from cellbank.registry.tokens import Caller, Settings, caller_of, open_settings
 from cellbank.registry.uploads import Uploads, already
 from cellbank.storage.compact import compact
+from cellbank.storage.layout import object_key, package_key
 from cellbank.storage.local import LocalBucket, remove_stale_staging
-from cellbank.storage.place import Place, check_writable, object_key, package_key
+from cellbank.storage.place import Place, check_writable
 from cellbank.storage.remote import BucketRemote
 
 EVENTS: Final = ("tag", "version", "yank", "unyank", "freeze", "unfreeze", "move", "delete")

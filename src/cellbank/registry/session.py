@@ -21,9 +21,10 @@ from cellbank.registry.index import Index
 from cellbank.registry.parts import Incoming, WrongOffset
 from cellbank.registry.pushed import Named, Pushed
 from cellbank.storage import disk
+from cellbank.storage.layout import package_key
 from cellbank.storage.local import LocalBatch, LocalBucket, Part, read_file
 from cellbank.storage.packs import read_pack
-from cellbank.storage.place import Place, package_key
+from cellbank.storage.place import Place
 
 COMMIT_BYTES: Final = 256 << 20
 """What has arrived goes to its final place at least this often: a restart costs no more."""

@@ -15,9 +15,10 @@ from cellbank.model.reference import Package
 from cellbank.model.want import decode_installed
 from cellbank.storage import disk
 from cellbank.storage.compact import sorts
+from cellbank.storage.layout import object_key
 from cellbank.storage.local import remove_stale_staging
 from cellbank.storage.packs import read_pack, write_packs
-from cellbank.storage.place import Place, check_writable, object_key
+from cellbank.storage.place import Place, check_writable
 from cellbank.storage.store import Store
 
 WAIT: Final = timedelta(hours=24)

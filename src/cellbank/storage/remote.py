@@ -23,6 +23,7 @@ from cellbank.model.reference import Package
 from cellbank.storage import disk
 from cellbank.storage.cloud import SCHEMES, CloudBucket
 from cellbank.storage.compact import compact
+from cellbank.storage.layout import object_key, package_key
 from cellbank.storage.local import (
     COMMIT_BYTES,
     Bucket,
@@ -32,7 +33,7 @@ from cellbank.storage.local import (
     read_chunks,
 )
 from cellbank.storage.packs import TRAILER_BYTES, PackIndex, read_pack
-from cellbank.storage.place import Place, check_writable, object_key, package_key
+from cellbank.storage.place import Place, check_writable
 
 Sink = Callable[[Data], None]
 PROBE_KEY: Final = "staging/probe"

@@ -20,15 +20,9 @@ from cellbank.model.names import near
 from cellbank.model.reference import Package
 from cellbank.model.want import Installed, decode_installed, encode_installed
 from cellbank.storage import disk
+from cellbank.storage.layout import object_key
 from cellbank.storage.local import LocalBucket, file_digest, remove_stale_staging
-from cellbank.storage.place import (
-    Format,
-    Place,
-    check_place_id,
-    check_writable,
-    object_key,
-    open_format,
-)
+from cellbank.storage.place import Format, Place, check_place_id, check_writable, open_format
 
 
 class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
