@@ -451,3 +451,18 @@ def test_a_device_is_known_in_any_spelling_that_windows_knows(name: str) -> None
     assert name in names.path_problems([name])
     fixed = names.fixed_names([name])[name]
     assert not names.path_problems([fixed])
+
+
+@given(path_lists)
+def test_a_look_at_all_paths_together_never_calls_a_bad_one_good(found: list[str]) -> None:
+    def closely(paths: list[str]) -> dict[str, str]:
+        return {
+            path: why
+            for path in paths
+            if (why := names.path_problem(path) or names.unicode_problem(path))
+        } | names.collisions(paths)
+
+    wrong = [*found, "a/b", "a", "con.tif", "x" * 256, "/".join(["d"] * 65), "B", "b", "c."]
+    for some in (found, *([path, *found] for path in wrong)):
+        if names._surely_good(some):
+            assert not closely(some)

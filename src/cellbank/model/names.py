@@ -99,11 +99,13 @@ MAX_DEPTH: Final = 64
 _MAX_END_BYTES: Final = 32
 
 # Paths of these characters only need a look at their lengths and at device names.
-_PLAIN = re.compile(
-    r"(?:[A-Za-z0-9_][A-Za-z0-9_+=,@()#%&~-]*(?:\.[A-Za-z0-9_-]+)*/)*"
-    r"[A-Za-z0-9_][A-Za-z0-9_+=,@()#%&~-]*(?:\.[A-Za-z0-9_-]+)*"
+_PLAIN_PART = r"[A-Za-z0-9_][A-Za-z0-9_+=,@()#%&~-]*(?:\.[A-Za-z0-9_-]+)*"
+_PLAIN_PATH = rf"(?:{_PLAIN_PART}/)*{_PLAIN_PART}"
+_PLAIN = re.compile(_PLAIN_PATH)
+_PLAIN_LINES = re.compile(rf"(?:{_PLAIN_PATH}\n)*")
+_DEVICE_PART = re.compile(
+    r"(?:^|/)(?:con|aux|nul|prn|com[1-9]|lpt[1-9])(?:[./]|$)", re.IGNORECASE | re.MULTILINE
 )
-_DEVICE_PART = re.compile(r"(?:^|/)(?:con|aux|nul|prn|com[1-9]|lpt[1-9])(?:[./]|$)", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[\\:?*"<>|\x00-\x1f\x7f-\x9f]')
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -263,6 +265,9 @@ def _clash(other: str) -> str:
 
 def path_problems(paths: Iterable[str]) -> dict[str, str]:
     """Return all that is wrong with these paths, for build and registry: path → reason."""
+    paths = list(paths)
+    if _surely_good(paths):
+        return {}
     found: dict[str, str] = {}
     good = []
     for path in paths:
@@ -272,6 +277,28 @@ def path_problems(paths: Iterable[str]) -> dict[str, str]:
         else:
             good.append(path)
     return found | collisions(good)
+
+
+def _surely_good(paths: list[str]) -> bool:
+    """Whether one look at all of them together shows that nothing is wrong; if not, look closer.
+
+    Most folders have only plain names without capitals: then no two can be merged, and what is
+    left is that no path is also a group.
+    """
+    text = "".join([f"{path}\n" for path in paths])
+    if text.count("\n") != len(paths):
+        return False
+    if text != text.lower() or not _PLAIN_LINES.fullmatch(text) or _DEVICE_PART.search(text):
+        return False
+    if max(map(len, paths), default=0) > MAX_PART_BYTES:
+        return False
+    if max([path.count("/") for path in paths], default=0) >= MAX_DEPTH:
+        return False
+    groups: set[str] = set()
+    level = set(paths)
+    while level := {path.rpartition("/")[0] for path in level} - groups - {""}:
+        groups |= level
+    return groups.isdisjoint(paths)
 
 
 def fixed_names(paths: Iterable[str]) -> dict[str, str]:

@@ -121,10 +121,10 @@ def scan(folder: str, *, fix_names: bool = False) -> tuple[list[Source], dict[st
     root = os.path.realpath(folder)
     refused: list[str] = []
     files, twice = _by_name(_walk(root, refused), fix_names=fix_names)
-    problems = path_problems(sorted(files, key=_bytes))
+    problems = path_problems(sorted(files))
     mapped: dict[str, str] = {}
     if problems and fix_names:
-        mapped = fixed_names(sorted(files, key=_bytes))
+        mapped = fixed_names(sorted(files))
         problems = {}
     shown = [f"{_shown(path)}: {why}" for path, why in problems.items()]
     if refused or twice or shown:
