@@ -360,6 +360,10 @@ class OtherRemote(Conflict):
 
     def __init__(self, package: str, have: str, asked: str) -> None:
         self.message = f"{package} is here from {have}, not from {asked}"
+        if have == asked:
+            self.message = (
+                f"{asked} is another place than the one {package} is here from: made anew?"
+            )
         self.advice = f"To replace it: cellbank install {package} --from {asked}"
 
 
