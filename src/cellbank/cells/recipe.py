@@ -1,0 +1,236 @@
+"""The recipe: what a lab says of its tables, as typed values (`cellbank.yaml`)."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+Column = Annotated[str, Meta(min_length=1, description="The name of a column.")]
+KindName = Literal["line", "plate", "well", "fov"]
+TypeName = Literal[
+    "string",
+    "integer",
+    "number",
+    "boolean",
+    "date",
+    "list[string]",
+    "list[integer]",
+    "list[number]",
+]
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A part of a recipe: unknown fields are errors."""
+
+
+class Table(Part):
+    """Where a table is: a file of the source folder, or a database."""
+
+    file: Annotated[
+        str,
+        Meta(
+            description="A path in the folder of the recipe: .csv, .tsv, .txt, .parquet, .xlsx, "
+            ".sqlite or .db; each may also be named by `format`."
+        ),
+    ] = ""
+    postgres: Annotated[
+        str,
+        Meta(
+            description="A PostgreSQL address; ${NAME} is taken from the environment, so that no "
+            "password stands in the recipe."
+        ),
+    ] = ""
+    format: Literal["", "csv", "tsv", "parquet", "excel", "sqlite"] = ""
+    table: Annotated[str, Meta(description="The table or view in a database.")] = ""
+    query: Annotated[str, Meta(description="A SELECT, in place of `table`.")] = ""
+    sheet: Annotated[str, Meta(description="The sheet of a workbook; default: the first.")] = ""
+    delimiter: Annotated[str, Meta(description="Of a CSV file; default: found out.")] = ""
+    encoding: Annotated[
+        str, Meta(description="Of a CSV file: utf-8 (with or without BOM) or latin-1, utf-16.")
+    ] = "utf-8"
+
+
+class Field(Part):
+    """One value of a list of structs, such as the gene of an edit."""
+
+    column: Annotated[str, Meta(description="Default: the name of the field.")] = ""
+    value: Annotated[Any, Meta(description="The same for every record.")] = UNSET
+    type: TypeName | Literal[""] = ""
+    description: str = ""
+    unit: str = ""
+    nullable: bool = True
+    format: str = ""
+    separator: str = ";"
+
+
+class Attribute(Part):
+    """What an attribute of a record is and where it comes from."""
+
+    column: Annotated[str, Meta(description="Default: the name of the attribute.")] = ""
+    value: Annotated[Any, Meta(description="The same for every record, in place of a column.")] = (
+        UNSET
+    )
+    through: Annotated[
+        KindName | Literal[""],
+        Meta(description="Taken from the record of this kind that this one belongs to."),
+    ] = ""
+    type: Annotated[
+        TypeName | Literal["", "list[struct]"],
+        Meta(description="Default: that of the standard attribute of this name, else string."),
+    ] = ""
+    description: Annotated[str, Meta(description="For people, in SCHEMA.")] = ""
+    unit: str = ""
+    nullable: Annotated[bool, Meta(description="Whether a record may be without it.")] = True
+    format: Annotated[str, Meta(description="Of a date, as in strptime: %m/%d/%Y.")] = ""
+    separator: Annotated[str, Meta(description="Between the values of a list in one cell.")] = ";"
+    one_of: Annotated[list[Any], Meta(description="The values that are allowed.")] = []
+    minimum: float | None = None
+    maximum: float | None = None
+    fields: Annotated[
+        dict[str, Field | str | None],
+        Meta(description="The values of each struct of a list; makes the attribute one."),
+    ] = {}
+    table: Annotated[
+        str, Meta(description="The table with one row a struct; default: the record's own row.")
+    ] = ""
+    on: Annotated[
+        dict[str, str],
+        Meta(description="Column of that table → column of the record's row that it must equal."),
+    ] = {}
+    order: Annotated[str, Meta(description="The column of that table that orders its rows.")] = ""
+
+
+class Link(Part):
+    """The records that a record belongs to, by their keys."""
+
+    column: Column
+    separator: Annotated[str, Meta(description="Between several keys in one cell.")] = ""
+
+
+class Image(Part):
+    """The image of a record, and what is to be true of it."""
+
+    file: Annotated[
+        str | dict[str, str],
+        Meta(
+            description="The column with the path of the image; or channel name → column, where "
+            "each channel is a file of its own."
+        ),
+    ]
+    folder: Annotated[str, Meta(description="What the paths begin with.")] = ""
+    axes: Annotated[
+        str,
+        Meta(
+            pattern="^[TZCYXS]*$",
+            description="The axes, slowest first. Needed for images that do not say so themselves: "
+            "axes are never guessed.",
+        ),
+    ] = ""
+    channels: Annotated[
+        list[str] | Literal["channels"],
+        Meta(description="Their names, or `channels`: those of the attribute of this name."),
+    ] = []
+    voxel_size: Annotated[
+        dict[Literal["Z", "Y", "X"], float | str],
+        Meta(description="In micrometres: a number, or the column that has it."),
+    ] = {}
+
+
+class Record(Part):
+    """The records of one kind: the table, its key, what they belong to, what they hold."""
+
+    table: Annotated[str, Meta(description="The name of one of `tables`.")]
+    key: Annotated[str, Meta(description="The column that tells the rows apart.")]
+    id: Annotated[
+        str,
+        Meta(description="The record's name in a package; {column} stands for a value of its row."),
+    ] = ""
+    where: Annotated[
+        dict[str, str | int | bool], Meta(description="Only rows with these values.")
+    ] = {}
+    line: Link | str = ""
+    plate: Link | str = ""
+    well: Link | str = ""
+    fov: Link | str = ""
+    image: Image | None = None
+    attributes: Annotated[
+        dict[str, Attribute | str | None],
+        Meta(description="Name → what it is; a text alone is the name of its column."),
+    ] = {}
+
+
+class Records(Part):
+    """What each kind of record is made from."""
+
+    fov: Record
+    line: Record | None = None
+    plate: Record | None = None
+    well: Record | None = None
+    cell_seg: Record | None = None
+    nuclei_seg: Record | None = None
+    structure_seg: Record | None = None
+
+
+class PerLine(Part):
+    """One package for every line."""
+
+    name: Annotated[
+        str, Meta(description="{column} stands for a value of the line's row: aics_{number}.")
+    ]
+
+
+class Sample(Part):
+    """A package with a few fields of view, spread over all lines."""
+
+    name: str = "random_sample"
+    fovs: Annotated[int, Meta(ge=1)] = 20
+    seed: int = 0
+
+
+class Subset(Part):
+    """A package with the fields of view that a condition selects, and what belongs to them."""
+
+    where: Annotated[
+        str, Meta(min_length=1, description="An SQL condition: cell_viability > 98.")
+    ]
+    title: str = ""
+    description: str = ""
+
+
+class Packages(Part):
+    """Which packages are made of the records."""
+
+    per_line: PerLine | None = None
+    all: str = ""
+    sample: Sample | None = None
+    subsets: dict[str, Subset] = {}
+
+
+class Recipe(Part):
+    """A recipe for a family of cell-line packages."""
+
+    format: Literal[1]
+    title: Annotated[str, Meta(min_length=1)]
+    tables: Annotated[dict[str, Table], Meta(min_length=1)]
+    records: Records
+    packages: Packages
+    description: str = ""
+    license: Annotated[str, Meta(description="An SPDX name, or a sentence.")] = ""
+    authors: list[str] = []
+    cite: Annotated[str, Meta(description="What to cite beside the package's revision.")] = ""
+    contact: str = ""
+    label_overlap: Annotated[
+        float,
+        Meta(ge=0, le=1, description="Share of a nucleus that may lie outside of its cell."),
+    ] = 0.05
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of recipes."""
+    schema = msgspec.json.schema(Recipe)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "cellbank.yaml"} | {
+        key: value for key, value in schema.items() if key != "title"
+    }
+
+
+__all__ = ["UNSET", "UnsetType"]
