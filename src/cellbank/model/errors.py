@@ -4,7 +4,7 @@
 
     CellbankError
     ├── RuleBroken (2)       InvalidName InvalidPaths InvalidReference AmbiguousReference
-    │                        AmbiguousAttribute EmptyPackage BadInput
+    │                        AmbiguousAttribute EmptyPackage BadInput BadImage
     ├── NotSignedIn (3)      Forbidden
     ├── NotFound (4)         PackageNotFound RevisionNotFound EntryNotFound NotInstalled NotFetched
     │                        RemoteNotFound
@@ -111,6 +111,14 @@ class EmptyPackage(RuleBroken):
     def __init__(self, folder: str) -> None:
         self.message = f"{folder} has no files"
         self.advice = "Build an empty package with --allow-empty, if that is what you want."
+
+
+class BadImage(RuleBroken):
+    """An image file that is damaged, or not what it must be."""
+
+    def __init__(self, where: str, reason: str, advice: str = "") -> None:
+        self.message = f"{where}: {reason}"
+        self.advice = advice
 
 
 # --- 3: sign-in -------------------------------------------------------------------------------
