@@ -1,1 +1,1 @@
-"""Cell-line packages: records and their relations, and how a lab's tables and images become them."""
+"""Cell-line packages: records, their relations, and how a lab's tables become them."""

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta
 
 Column = Annotated[str, Meta(min_length=1, description="The name of a column.")]
 KindName = Literal["line", "plate", "well", "fov"]
@@ -23,7 +23,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """A part of a recipe: unknown fields are errors."""
 
 
-class Table(Part):
+class Table(Part, frozen=True):
     """Where a table is: a file of the source folder, or a database."""
 
     file: Annotated[
@@ -50,7 +50,7 @@ class Table(Part):
     ] = "utf-8"
 
 
-class Field(Part):
+class Field(Part, frozen=True):
     """One value of a list of structs, such as the gene of an edit."""
 
     column: Annotated[str, Meta(description="Default: the name of the field.")] = ""
@@ -63,7 +63,7 @@ class Field(Part):
     separator: str = ";"
 
 
-class Attribute(Part):
+class Attribute(Part, frozen=True):
     """What an attribute of a record is and where it comes from."""
 
     column: Annotated[str, Meta(description="Default: the name of the attribute.")] = ""
@@ -100,14 +100,14 @@ class Attribute(Part):
     order: Annotated[str, Meta(description="The column of that table that orders its rows.")] = ""
 
 
-class Link(Part):
+class Link(Part, frozen=True):
     """The records that a record belongs to, by their keys."""
 
     column: Column
     separator: Annotated[str, Meta(description="Between several keys in one cell.")] = ""
 
 
-class Image(Part):
+class Image(Part, frozen=True):
     """The image of a record, and what is to be true of it."""
 
     file: Annotated[
@@ -136,7 +136,7 @@ class Image(Part):
     ] = {}
 
 
-class Record(Part):
+class Record(Part, frozen=True):
     """The records of one kind: the table, its key, what they belong to, what they hold."""
 
     table: Annotated[str, Meta(description="The name of one of `tables`.")]
@@ -159,7 +159,7 @@ class Record(Part):
     ] = {}
 
 
-class Records(Part):
+class Records(Part, frozen=True):
     """What each kind of record is made from."""
 
     fov: Record
@@ -171,7 +171,7 @@ class Records(Part):
     structure_seg: Record | None = None
 
 
-class PerLine(Part):
+class PerLine(Part, frozen=True):
     """One package for every line."""
 
     name: Annotated[
@@ -179,7 +179,7 @@ class PerLine(Part):
     ]
 
 
-class Sample(Part):
+class Sample(Part, frozen=True):
     """A package with a few fields of view, spread over all lines."""
 
     name: str = "random_sample"
@@ -187,17 +187,15 @@ class Sample(Part):
     seed: int = 0
 
 
-class Subset(Part):
+class Subset(Part, frozen=True):
     """A package with the fields of view that a condition selects, and what belongs to them."""
 
-    where: Annotated[
-        str, Meta(min_length=1, description="An SQL condition: cell_viability > 98.")
-    ]
+    where: Annotated[str, Meta(min_length=1, description="An SQL condition: cell_viability > 98.")]
     title: str = ""
     description: str = ""
 
 
-class Packages(Part):
+class Packages(Part, frozen=True):
     """Which packages are made of the records."""
 
     per_line: PerLine | None = None
@@ -206,7 +204,7 @@ class Packages(Part):
     subsets: dict[str, Subset] = {}
 
 
-class Recipe(Part):
+class Recipe(Part, frozen=True):
     """A recipe for a family of cell-line packages."""
 
     format: Literal[1]
@@ -231,6 +229,3 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "cellbank.yaml"} | {
         key: value for key, value in schema.items() if key != "title"
     }
-
-
-__all__ = ["UNSET", "UnsetType"]

@@ -1,41 +1,32 @@
 """Building: files become entries, objects and packs in the store, and a record in the log."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from operator import attrgetter
+from typing import Protocol
 
 import msgspec
-from blake3 import blake3
 
-from cellbank.model.digest import PIECE_BYTES, PIECES_ABOVE, SMALL_BELOW, PieceHasher, digest_of
-from cellbank.model.errors import BadInput, PushConflict
-from cellbank.model.log import Draft, Kept
+from cellbank.model.digest import PIECE_BYTES, PIECES_ABOVE, SMALL_BELOW, digest_of
+from cellbank.model.errors import BadInput, Damaged, PushConflict
+from cellbank.model.log import Draft, Kept, Table
 from cellbank.model.manifest import Entry, Manifest, is_document, make_entry
 from cellbank.model.progress import Watcher, ignore
 from cellbank.model.reference import Package
 from cellbank.model.want import Installed
-from cellbank.packages.scan import Known, Look, Source, StatCache, now
+from cellbank.packages.copying import TRIES, copy_unchanged, read_unchanged
+from cellbank.packages.scan import Known, Source, StatCache, now
 from cellbank.storage.compact import compact
 from cellbank.storage.jobs import Counter, run_all
 from cellbank.storage.layout import object_key, package_key
-from cellbank.storage.local import (
-    CHUNK,
-    COMMIT_BYTES,
-    LocalBatch,
-    Part,
-    read_chunks,
-    read_file,
-)
+from cellbank.storage.local import CHUNK, COMMIT_BYTES, Hasher, LocalBatch
 from cellbank.storage.packs import MAX_OBJECT_BYTES, PackWriter
 from cellbank.storage.store import Store
 from cellbank.storage.transfer import check_room, filling
 
-TRIES = 3
 MAX_FILE_BYTES = MAX_OBJECT_BYTES // 32 * PIECE_BYTES
 """128 GiB: a list of pieces has 32 bytes for each, and must fit in a pack."""
-_GONE = (FileNotFoundError, NotADirectoryError)
-"""What is raised for a file that was there when the folder was read."""
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -52,11 +43,43 @@ class Built(msgspec.Struct, frozen=True):
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """What the log says of a revision beside what it is: who, when, and why."""
+    """What the log says of a revision beside what it is: who, when, and why.
+
+    `writer` is the program that wrote the metadata tables.
+    """
 
     author: str = ""
     time: str = ""
     message: str = ""
+    writer: str = ""
+
+
+class Shelf(Protocol):
+    """What was read before several packages are built of it: files, small objects, pieces."""
+
+    cache: StatCache
+
+    def small(self, digest: str) -> bytes | None:
+        """Return the bytes of a small object, if they are at hand."""
+
+    def pieces(self, digest: str) -> bytes | None:
+        """Return a list of pieces, if it is at hand."""
+
+
+def _no_tables() -> Mapping[str, bytes]:
+    return {}
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """What a build adds whose sources were prepared: not any files, but records.
+
+    `kind` stands in the header; `tables` makes the metadata tables that the log names with the
+    revision, asked for when all sources were taken; what is on the `shelf` is not read again.
+    """
+
+    kind: str = "files"
+    tables: Callable[[], Mapping[str, bytes]] = _no_tables
+    shelf: Shelf | None = None
 
 
 class Builder:
@@ -65,11 +88,14 @@ class Builder:
     Invariant: nothing of the package changes before all its objects are durable.
     """
 
-    def __init__(self, store: Store, package: Package, folder: str, watch: Watcher) -> None:
+    def __init__(
+        self, store: Store, package: Package, folder: str, watch: Watcher, shelf: Shelf | None
+    ) -> None:
         self._store = store
         self._package = package
         self._watch = watch
-        self._cache = StatCache(store, folder)
+        self._shelf = shelf
+        self._cache = shelf.cache if shelf else StatCache(store, folder)
         self._small = store.packs(package)
         self._small.refresh()
         self._condemned = store.condemned()
@@ -89,7 +115,10 @@ class Builder:
         small: list[Source] = []
         large: list[Source] = []
         for source in sources:
-            known = self._cache.find(source.file, source.look)
+            if source.data is not None:
+                done.append(self._take_bytes(source, source.data, batch))
+                continue
+            known = source.known or self._cache.find(source.file, source.look)
             if known is not None and self._has(known):
                 done.append(_entry(source, known))
             elif source.look.size < SMALL_BELOW:
@@ -97,39 +126,74 @@ class Builder:
             else:
                 large.append(source)
         _check_sizes(large)
+        self._check_known(large)
         check_room(self._store, sum(source.look.size for source in [*small, *large]))
         counter = Counter("build", sum(s.look.size for s in [*small, *large]), self._watch)
         self._read_small(small, done, batch, counter)
         jobs = [self._large_job(source, done, batch, counter) for source in large]
         run_all(jobs, counter, executor)
-        self.read_files = len(small) + len(large)
+        self.read_files += len(large)
         return done
+
+    def _check_known(self, large: list[Source]) -> None:
+        """Refuse to build on an object that was in the store and is no longer."""
+        for source in large:
+            if source.known is not None:
+                raise Damaged(
+                    f"{source.known.digest} is no longer in the store", "Build again: it is mended."
+                )
 
     def _has(self, known: Known) -> bool:
         """Whether the store still has the bytes of a file that was read before."""
-        if known.pieces is not None and known.pieces not in self._packed:
+        if known.pieces is not None and not self._has_pieces(known.pieces):
             return False
         if known.look.size < SMALL_BELOW:
             return known.digest in self._packed
         return self._is_here(known.digest, known.look.size)
+
+    def _has_pieces(self, digest: str) -> bool:
+        """Whether a list of pieces is in the package, or on the shelf and soon in it."""
+        if digest in self._packed or digest in self._parts:
+            return True
+        pieces = self._shelf.pieces(digest) if self._shelf else None
+        if pieces is not None:
+            self._parts[digest] = pieces
+        return pieces is not None
+
+    def _take_bytes(self, source: Source, data: bytes, batch: LocalBatch) -> Entry:
+        """Take bytes that are here: into a pack, or as an object if they are many."""
+        if len(data) < SMALL_BELOW:
+            digest = digest_of(data)
+            self._pack(source, digest, data, batch)
+            return _entry(source, Known(source.look, digest, None))
+        hasher = Hasher(pieces=len(data) > PIECES_ABOVE)
+        hasher.update(data)
+        digest, pieces = hasher.digests()
+        if digest not in self._staged and not self._is_here(digest, len(data)):
+            self._staged.add(digest)
+            self.added_bytes += len(data)
+            batch.add(object_key(digest), data)
+        name = self._keep_pieces(pieces) if pieces else None
+        return _entry(source, Known(source.look, digest, name))
+
+    def _pack(self, source: Source, digest: str, data: bytes, batch: LocalBatch) -> None:
+        if digest in self._packed:
+            return
+        self._packed.add(digest)
+        self.added_bytes += len(data)
+        name = source.filename or source.path
+        writer = self._writers["documents" if is_document(name) else "other"]
+        for pack in writer.add(digest, data):
+            self._add_pack(pack, batch)
 
     def _read_small(
         self, sources: list[Source], done: list[Entry], batch: LocalBatch, counter: Counter
     ) -> None:
         uncounted = 0
         for source in sorted(sources, key=attrgetter("path")):
-            looked = now()
-            data = _read_unchanged(source)
-            digest = digest_of(data)
-            known = self._cache.learn(source.file, source.look, digest, None, looked)
+            known, data = self._small_data(source)
             done.append(_entry(source, known))
-            if digest not in self._packed:
-                self._packed.add(digest)
-                self.added_bytes += len(data)
-                name = source.filename or source.path
-                writer = self._writers["documents" if is_document(name) else "other"]
-                for pack in writer.add(digest, data):
-                    self._add_pack(pack, batch)
+            self._pack(source, known.digest, data, batch)
             uncounted += len(data)
             if uncounted >= CHUNK:
                 counter.add(uncounted)
@@ -138,6 +202,20 @@ class Builder:
         for writer in self._writers.values():
             for pack in writer.finish():
                 self._add_pack(pack, batch)
+
+    def _small_data(self, source: Source) -> tuple[Known, bytes]:
+        """Return what is known of a small file, and its bytes: from the shelf, else read."""
+        known = source.known or self._cache.find(source.file, source.look)
+        if known is not None and self._shelf is not None:
+            data = self._shelf.small(known.digest)
+            if data is not None:
+                return known, data
+        if source.known is not None:
+            self._check_known([source])
+        looked = now()
+        data = read_unchanged(source)
+        self.read_files += 1
+        return self._cache.learn(source.file, source.look, digest_of(data), None, looked), data
 
     def _add_pack(self, pack: bytes, batch: LocalBatch) -> None:
         batch.add(package_key(self._package, "packs", digest_of(pack)), pack)
@@ -148,7 +226,7 @@ class Builder:
         def job() -> None:
             looked = now()
             # What was read may be newer than what was listed.
-            read, part, digest, pieces = self._copy_unchanged(source, counter)
+            read, part, digest, pieces = copy_unchanged(source, self._store.files.staging, counter)
             if digest in self._staged or self._is_here(digest, part.size):
                 part.discard()
             else:
@@ -180,25 +258,6 @@ class Builder:
             self._parts[digest] = pieces
         return digest
 
-    def _copy_unchanged(self, source: Source, counter: Counter) -> tuple[Source, Part, str, bytes]:
-        """Copy a large file to staging, hashing it; start anew if it changes meanwhile.
-
-        Returns the source as it looked when it was copied, the part, its digest, its pieces.
-        """
-        for _ in range(TRIES):
-            part = Part.new(self._store.files.staging, "build")
-            try:
-                digest, pieces, look = _copy(source, part, counter)
-            except BaseException:
-                part.discard()
-                raise
-            if look == source.look:
-                return source, part, digest, pieces
-            part.discard()
-            counter.add(-part.size)
-            source = msgspec.structs.replace(source, look=_look_again(source))
-        raise _restless(source)
-
     def manifest(self, entries: list[Entry], kind: str, batch: LocalBatch) -> Manifest:
         """Return the manifest of these entries; what the store lacks of it is in the batch."""
         made = Manifest.of(entries, kind)
@@ -220,9 +279,30 @@ class Builder:
         """Look once more, before the record, that all is spared that was found here."""
         self._store.check_spared(self._counted)
 
+    def tables(
+        self, tables: Mapping[str, bytes], writer_name: str, batch: LocalBatch
+    ) -> dict[str, Table]:
+        """Take the metadata tables; return what the log says of them."""
+        named = {}
+        writer = PackWriter()
+        for kind, data in sorted(tables.items()):
+            digest = digest_of(data)
+            named[kind] = Table(digest, len(data), writer_name)
+            if len(data) >= SMALL_BELOW:
+                if not self._is_here(digest, len(data)):
+                    batch.add(object_key(digest), data)
+            elif digest not in self._packed:
+                self._packed.add(digest)
+                for pack in writer.add(digest, data):
+                    self._add_pack(pack, batch)
+        for pack in writer.finish():
+            self._add_pack(pack, batch)
+        return named
+
     def finish(self) -> None:
         """Remember the files for the next build."""
-        self._cache.save()
+        if self._shelf is None:
+            self._cache.save()
 
 
 def _check_sizes(sources: Iterable[Source]) -> None:
@@ -243,55 +323,6 @@ def _entry(source: Source, known: Known) -> Entry:
     )
 
 
-def _restless(source: Source) -> BadInput:
-    return BadInput(
-        f"{source.file} changes while it is read", "Wait until nobody writes to it, then try again."
-    )
-
-
-def _look_again(source: Source) -> Look:
-    try:
-        return Look.of(os.stat(source.file))
-    except _GONE:
-        raise _restless(source) from None
-
-
-def _read_unchanged(source: Source) -> bytes:
-    try:
-        data = read_file(source.file, source.look.size)
-    except _GONE:
-        raise _restless(source) from None
-    if len(data) != source.look.size:
-        raise _restless(source)
-    return data
-
-
-def _copy(source: Source, part: Part, counter: Counter) -> tuple[str, bytes, Look]:
-    """Fill `part` from a file; return digest, list of pieces, and how the file looks now."""
-    try:
-        descriptor = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC)
-    except _GONE:
-        raise _restless(source) from None
-    try:
-        hasher = PieceHasher() if source.look.size > PIECES_ABOVE else blake3()
-        if part.clone(descriptor, os.fstat(descriptor).st_size):
-            for chunk in read_chunks(part.path):
-                hasher.update(chunk)
-                counter.add(len(chunk))
-        else:
-            view = memoryview(bytearray(CHUNK))
-            while count := os.readv(descriptor, [view]):
-                hasher.update(view[:count])
-                part.write(view[:count])
-                counter.add(count)
-        look = Look.of(os.fstat(descriptor))
-    finally:
-        os.close(descriptor)
-    if isinstance(hasher, PieceHasher):
-        return hasher.digest(), hasher.piece_list(), look
-    return hasher.hexdigest(), b"", look
-
-
 def build(
     store: Store,
     package: Package,
@@ -299,23 +330,27 @@ def build(
     sources: Iterable[Source],
     *,
     stamp: Stamp,
-    kind: str = "files",
+    prepared: "Prepared | None" = None,
     watch: Watcher = ignore,
     executor: Executor | None = None,
 ) -> Built:
     """Make a revision of these sources and append it to the package's log in this store.
 
+    Sources that are bytes come in the order of their paths.
+
     Raises `DiskFull`: Before anything is written, if it would not fit. Raises `BadInput`: A file
     changes while it is read.
     """
     with store.transaction(), filling(store) as batch:
-        builder = Builder(store, package, folder, watch)
+        prepared = prepared or Prepared()
+        builder = Builder(store, package, folder, watch, prepared.shelf)
         entries = builder.entries(sources, batch, executor)
-        made = builder.manifest(entries, kind, batch)
+        made = builder.manifest(entries, prepared.kind, batch)
+        named = builder.tables(prepared.tables(), stamp.writer, batch)
         batch.commit()
         store.packs(package).refresh()
         builder.check_spared()
-        changed = _record(store, package, made.revision, stamp)
+        changed = _record(store, package, made.revision, stamp, named)
         builder.finish()
         installed = store.installed(package)
         compact(store, package, installed.earlier if installed else ())
@@ -330,14 +365,18 @@ def build(
     )
 
 
-def _record(store: Store, package: Package, revision: str, stamp: Stamp) -> bool:
+def _record(
+    store: Store, package: Package, revision: str, stamp: Stamp, tables: dict[str, Table]
+) -> bool:
     """Append the revision to the log, unless it is the latest; then say that it is installed."""
-    latest, newest = _append(store, package, revision, stamp)
+    latest, newest = _append(store, package, revision, stamp, tables)
     _say_installed(store, package, revision, newest)
     return latest != revision
 
 
-def _append(store: Store, package: Package, revision: str, stamp: Stamp) -> tuple[str, Kept | None]:
+def _append(
+    store: Store, package: Package, revision: str, stamp: Stamp, tables: dict[str, Table]
+) -> tuple[str, Kept | None]:
     """Append the revision unless it is the latest; return what was the latest, and the record."""
     for attempt in range(TRIES * TRIES):
         newest = store.newest(package)
@@ -352,6 +391,7 @@ def _append(store: Store, package: Package, revision: str, stamp: Stamp) -> tupl
             author=stamp.author,
             time=stamp.time,
             message=stamp.message,
+            tables=tables,
         )
         try:
             return latest, store.append(package, draft)

@@ -166,6 +166,9 @@ def shares(store: Store, revisions: Mapping[Package, Iterable[str]]) -> list[Sha
                 here = entry.size < SMALL_BELOW or store.object_path(entry.digest, entry.size)
                 if here:
                     objects[entry.digest] = entry.size
+        for table in store.named_tables(package):
+            if table.size < SMALL_BELOW or store.object_path(table.digest, table.size):
+                objects[table.digest] = table.size
         held[package] = objects
         users.update(digest for digest, size in objects.items() if size >= SMALL_BELOW)
     found = []

@@ -24,13 +24,25 @@ COARSE_NS: Final = 2_000_000_000
 
 
 class Source(msgspec.Struct, frozen=True, gc=False):
-    """A file that shall become an entry."""
+    """What shall become an entry: a file, bytes (`data`), or an object of the store (`known`)."""
 
     path: str
     file: str
     look: "Look"
     filename: str | None = None
     meta: dict[str, Any] | None = None
+    data: bytes | None = None
+    known: "Known | None" = None
+
+    @classmethod
+    def of_bytes(cls, path: str, data: bytes, filename: str | None = None) -> "Source":
+        """Return the source of an entry whose bytes are here."""
+        return cls(path, "", Look(len(data), 0, 0, 0), filename, data=data)
+
+    @classmethod
+    def of_known(cls, path: str, known: "Known", filename: str | None = None) -> "Source":
+        """Return the source of an entry whose bytes are in the store already."""
+        return cls(path, "", known.look, filename, known=known)
 
 
 class Look(msgspec.Struct, frozen=True, array_like=True, gc=False):

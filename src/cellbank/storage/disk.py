@@ -43,7 +43,7 @@ def random_name(stem: str) -> str:
 def create(path: str, mode: int = 0o600) -> int:
     """Make a new file and return its descriptor; never follows a link, never opens an old file."""
     _step("create", path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(path, flags, mode)
 
 

@@ -258,6 +258,11 @@ class Part:
             os.close(descriptor)
         return None
 
+    @property
+    def descriptor(self) -> int:
+        """The open file."""
+        return self._descriptor
+
     def chunks(self) -> Iterator[memoryview]:
         """Yield what an adopted part has; it may lose its name meanwhile to its old writer."""
         with os.fdopen(os.dup(self._descriptor), "rb", buffering=0) as file:

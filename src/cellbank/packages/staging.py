@@ -1,0 +1,215 @@
+"""Files taken into the store ahead of the packages that will name them, each read once."""
+
+import io
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from threading import Lock
+from typing import IO, Any, Final
+
+import msgspec
+
+from cellbank.model.digest import PIECES_ABOVE, SMALL_BELOW, digest_of
+from cellbank.model.errors import CellbankError
+from cellbank.model.reference import Package
+from cellbank.packages.copying import copy_unchanged, read_unchanged
+from cellbank.packages.scan import Known, Look, Source, StatCache, now
+from cellbank.storage import disk
+from cellbank.storage.jobs import Counter
+from cellbank.storage.layout import object_key
+from cellbank.storage.local import COMMIT_BYTES, Hasher, LocalBatch, Part, read_chunks
+from cellbank.storage.store import Store
+
+KEPT_BYTES: Final = 128 << 20
+"""So many bytes of small files are kept in memory between their reading and their packing."""
+
+
+class Stager:
+    """Takes files, or what is made of them, into the store; a shelf for the builds that follow.
+
+    Invariant: a large object that `take` returned is in the batch or in the store. Nothing names
+    it yet: if no package does, it is garbage like any other.
+
+    Parameters
+    ----------
+    store
+        The store.
+    folder
+        The folder whose looks are remembered.
+    batch
+        Where large objects go.
+    siblings
+        Packages whose packs may have what is wanted.
+    """
+
+    def __init__(
+        self, store: Store, folder: str, batch: LocalBatch, siblings: Iterable[Package] = ()
+    ) -> None:
+        self.cache = StatCache(store, folder)
+        self._store = store
+        self._batch = batch
+        self._siblings = list(siblings)
+        self._condemned = store.condemned()
+        self._staged: dict[str, str] = {}
+        self._kept: dict[str, bytes] = {}
+        self._kept_bytes = 0
+        self._lock = Lock()
+        self.read_files = 0
+
+    # --- taking
+
+    def known(self, source: Source) -> Known | None:
+        """Return what is known of a file that is unchanged, its object still being here."""
+        known = self.cache.find(source.file, source.look)
+        return known if known is not None and self.has(known) else None
+
+    def has(self, known: Known) -> bool:
+        """Whether the bytes can be had without reading the file they came from."""
+        if known.look.size < SMALL_BELOW:
+            return True
+        return known.digest in self._staged or self._is_here(known)
+
+    def _is_here(self, known: Known) -> bool:
+        key = object_key(known.digest)
+        return (
+            known.digest not in self._condemned
+            and self._store.files.size(key) == known.look.size
+            and (known.pieces is None or self.pieces(known.pieces) is not None)
+        )
+
+    def take(self, source: Source, counter: Counter) -> Known:
+        """Read a file: a large one into the store, of a small one the digest is learned."""
+        self.read_files += 1
+        looked = now()
+        if source.look.size < SMALL_BELOW:
+            data = read_unchanged(source)
+            counter.add(len(data))
+            digest = digest_of(data)
+            self._keep(digest, data)
+            return self.cache.learn(source.file, source.look, digest, None, looked)
+        read, part, digest, pieces = copy_unchanged(source, self._store.files.staging, counter)
+        name = self._take_part(part, digest, pieces)
+        return self.cache.learn(read.file, read.look, digest, name, looked)
+
+    def make(self, fill: Callable[[IO[bytes]], Any]) -> Known:
+        """Take what `fill` writes into a file that can be sought in."""
+        part = Part.new(self._store.files.staging, "made")
+        try:
+            with io.BufferedRandom(PartFile(part), 1 << 20) as file:
+                fill(file)
+            part.size = os.stat(part.path).st_size
+            hasher = Hasher(pieces=part.size > PIECES_ABOVE)
+            for chunk in read_chunks(part.path):
+                hasher.update(chunk)
+        except BaseException:
+            part.discard()
+            raise
+        digest, pieces = hasher.digests()
+        look = Look(part.size, 0, 0, 0)
+        if part.size < SMALL_BELOW:
+            with open(part.path, "rb") as small:
+                self._keep(digest, small.read(), always=True)
+            part.discard()
+            return Known(look, digest, None)
+        return Known(look, digest, self._take_part(part, digest, pieces or b""))
+
+    def _take_part(self, part: Part, digest: str, pieces: bytes) -> str | None:
+        """Take a large object; return the digest of its list of pieces, which is kept aside."""
+        name = digest_of(pieces) if pieces else None
+        if name is not None:
+            disk.write_cache(self._pieces_path(name), pieces)
+        with self._lock:
+            twice = digest in self._staged
+            if not twice:
+                self._staged[digest] = part.path
+        here = self._store.files.size(object_key(digest)) == part.size
+        if twice or (here and digest not in self._condemned):
+            part.discard()
+            return name
+        self._batch.take(object_key(digest), part)
+        if self._batch.staged_bytes > COMMIT_BYTES:
+            self._batch.commit()
+        return name
+
+    def _keep(self, digest: str, data: bytes, *, always: bool = False) -> None:
+        if digest not in self._kept and (always or self._kept_bytes + len(data) <= KEPT_BYTES):
+            self._kept[digest] = data
+            self._kept_bytes += len(data)
+
+    def paths(self, known: Known, file: str) -> tuple[str, ...]:
+        """Return where the bytes can be read: one of these is there, whatever is renamed now."""
+        if known.look.size < SMALL_BELOW:
+            return (file,)
+        final = self._store.files.path(object_key(known.digest))
+        staged = self._staged.get(known.digest)
+        return (staged, final) if staged else (final,)
+
+    # --- as a shelf
+
+    def small(self, digest: str) -> bytes | None:
+        """Return the bytes of a small object, if they are at hand."""
+        return self._kept.get(digest) or self._from_sibling(digest)
+
+    def pieces(self, digest: str) -> bytes | None:
+        """Return a list of pieces, if it is at hand."""
+        with suppress(OSError):
+            with open(self._pieces_path(digest), "rb") as file:
+                data = file.read()
+            if digest_of(data) == digest:
+                return data
+        return self._from_sibling(digest)
+
+    def _from_sibling(self, digest: str) -> bytes | None:
+        for package in self._siblings:
+            with suppress(CellbankError, OSError):
+                return self._store.read_small(package, digest)
+        return None
+
+    def _pieces_path(self, digest: str) -> str:
+        return self._store.files.path(f"caches/pieces/{digest}")
+
+    def finish(self) -> None:
+        """Remember the files for the next build; the lists of pieces are in packages now."""
+        self.cache.save()
+        for digest in os.listdir(folder) if os.path.isdir(folder := self._pieces_path("")) else ():
+            disk.remove(f"{folder}/{digest}")
+
+
+class PartFile(io.RawIOBase):
+    """A part as a file that can be read and sought in, each write through the disk's door."""
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+
+    def readable(self) -> bool:
+        """Whether it can be read."""
+        return True
+
+    def writable(self) -> bool:
+        """Whether it can be written."""
+        return True
+
+    def seekable(self) -> bool:
+        """Whether one can move in it."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to a place; return it."""
+        return os.lseek(self._part.descriptor, offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer; return how many bytes."""
+        return os.readv(self._part.descriptor, [buffer])
+
+    def write(self, data: Any) -> int:
+        """Write bytes where we are."""
+        view = memoryview(data).cast("B")
+        disk.write(self._part.descriptor, view, self._part.path)
+        return len(view)
+
+
+class Made(msgspec.Struct, frozen=True):
+    """An object that was made of files that looked like this."""
+
+    looks: tuple[Look, ...]
+    known: Known
