@@ -149,10 +149,7 @@ def cite(ref: str, from_: str | None = None) -> Citation:
         else:
             state = resolve.state_in_store(found.store, found.package)
             where = found.store.need_installed(found.package).address
-    author, date = "", ""
-    for event in _history(ref, where):
-        if event.revision == found.revision:
-            author, date = event.author, event.time
+    author, date = facts.credit(_history(ref, where), found.revision)
     shown = where if "://" in where else ""
     return facts.cite(found.package, found.revision, state, author=author, date=date, where=shown)
 

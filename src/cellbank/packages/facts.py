@@ -189,6 +189,16 @@ class Citation(msgspec.Struct, frozen=True):
         return f"{self.text}\n\n{self.bibtex}\n\n{self.cff}"
 
 
+def credit(events: Iterable[Event | Record], revision: str) -> tuple[str, str]:
+    """Return who brought a revision and when, by its log: the first who named it."""
+    author, date = "", ""
+    # The newest come first.
+    for event in events:
+        if event.revision == revision:
+            author, date = event.author, event.time
+    return author, date
+
+
 def _quoted(text: str) -> str:
     """Return text as YAML has it in double quotes, which is JSON."""
     return msgspec.json.encode(text).decode()
