@@ -1,4 +1,4 @@
-"""The server: mounts the registry's API and runs it at an address."""
+"""The server: mounts the registry's API and the catalog's pages, and runs them at an address."""
 
 import asyncio
 import contextlib
@@ -19,6 +19,8 @@ from cellbank.registry.service import Registry
 RECEIVE_BYTES: Final = 1 << 20
 STOP_SECONDS: Final = 1.5
 BACKLOG: Final = 512
+
+log = logging.getLogger(__name__)
 
 
 def serve(
@@ -74,6 +76,19 @@ def serve(
         listening.close()
 
 
+def create_server(registry: Registry) -> Any:
+    """Return the application at our address: the API, and pages where the extra is installed."""
+    api = create_app(registry)
+    try:
+        from cellbank.catalog.app import WithPages
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("cellbank"):
+            raise
+        log.info("no pages for browsers: %s is not installed", error.name)
+        return api
+    return WithPages(api, registry)
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -125,7 +140,7 @@ async def _run(
         # Only the main thread may take signals; elsewhere `stop` is the way.
         with contextlib.suppress(RuntimeError, ValueError):
             loop.add_signal_handler(number, on_signal)
-    server = _server(create_app(registry), listening)
+    server = _server(create_server(registry), listening)
     serving = loop.create_task(server.serve())
     waits = [loop.create_task(stopped.wait()), serving]
     if stop is not None:
