@@ -128,7 +128,7 @@ def _all(tokens: Iterable[Token]) -> Iterable[Token]:
 
 
 def _plain(inline: Token) -> str:
-    said = (t.content if t.type in ("text", "code_inline") else " " for t in inline.children or ())
+    said = [t.content or " " * t.type.endswith("break") for t in inline.children or ()]
     return " ".join("".join(said).split())
 
 

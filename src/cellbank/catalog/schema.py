@@ -78,7 +78,7 @@ def _kind(key: str, attributes: Mapping[str, Any], used: set[str]) -> Kind:
         _attribute(name, said, _anchor(f"{short[:60]}.{name}", used))
         for name, said in attributes.items()
     )
-    title = _cut(short, MAX_VALUE).replace("_", " ")
+    title = "FOV" if short == "fov" else _cut(short, MAX_VALUE).replace("_", " ")
     return Kind(_cut(key, MAX_VALUE), title, _anchor(f"kind.{short}", used), rows)
 
 
@@ -160,7 +160,7 @@ def _distinct(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,} distinct" if 0 <= value < 1 << 53 else ""
     if isinstance(value, list):
-        return _cut(" · ".join(_value(v) for v in value[:40]), 2 * MAX_VALUE)
+        return _cut(", ".join(_value(v) for v in value[:40]), 2 * MAX_VALUE)
     return ""
 
 
