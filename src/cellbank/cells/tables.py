@@ -49,14 +49,8 @@ def place_of(table: recipe.Table) -> str:
 def read_table(table: recipe.Table, root: str, problems: Problems) -> Rows | None:
     """Return the rows of a table, or None after an error that leaves none.
 
-    Parameters
-    ----------
-    table
-        Where it is, by the recipe.
-    root
-        The folder of the recipe; no table lies outside of it.
-    problems
-        Gets all that is wrong, each with its row.
+    `root` is the folder of the recipe: no table lies outside of it. `problems` gets all that is
+    wrong, each with its row.
     """
     place, kind = place_of(table), format_of(table)
     if not _is_sound(table, place, kind, problems):
