@@ -31,6 +31,7 @@ json_values = st.recursive(
 )
 metas = st.dictionaries(texts, json_values, max_size=3)
 digests = st.binary(max_size=3).map(digest_of)
+kinds = st.sampled_from(["fovs", "wells", "a", "z" * 64])
 sizes = st.sampled_from([0, 1, 131_071, PIECES_ABOVE, PIECES_ABOVE + 1, 2**40])
 
 _parts = st.sampled_from(

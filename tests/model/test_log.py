@@ -16,7 +16,7 @@ from cellbank.model.errors import (
     RuleBroken,
 )
 from cellbank.model.log import Derivation, Draft, Kept, Record, State, Table
-from tests.strategies import digests, json_values, texts
+from tests.strategies import digests, json_values, kinds, texts
 
 PACKAGE = "aics/demo"
 ONE, TWO, THREE = (digest_of(bytes([i])) for i in range(3))
@@ -140,7 +140,56 @@ def test_a_move_a_purge_and_tables() -> None:
     assert State(moved_to="aics/other") == after(State(), "move", name="aics/other")
     assert State(gone={ONE: "law"}) == after(State(), "purge", name=ONE, message="law")
     tables = {"fovs": Table(ONE, 5, "x")}
-    assert State(latest=ONE) == after(State(latest=ONE), "tables", tables=tables)
+    assert State(latest=ONE) == after(State(latest=ONE), "tables", revision=ONE, tables=tables)
+
+
+@pytest.mark.parametrize(
+    ("event", "revision", "tables"),
+    [
+        ("tables", "", {"fovs": Table(ONE, 5)}),
+        ("tag", ONE, {"fovs": Table(ONE, 5)}),
+        ("tables", ONE, {"": Table(ONE, 5)}),
+        ("tables", ONE, {"../fovs": Table(ONE, 5)}),
+        ("tables", ONE, {"Fovs": Table(ONE, 5)}),
+        ("tables", ONE, {"9": Table(ONE, 5)}),
+        ("tables", ONE, {"f" * 65: Table(ONE, 5)}),
+        ("tables", ONE, {"fovs\n": Table(ONE, 5)}),
+        ("tables", ONE, {"fovs": Table("../x", 5)}),
+        ("tables", ONE, {"fovs": Table(ONE, -1)}),
+        ("push", ONE, {"fovs": Table(ONE, log.MAX_TABLE_BYTES + 1)}),
+        ("push", ONE, {f"k{i}": Table(ONE, 5) for i in range(65)}),
+    ],
+)
+def test_tables_that_break_a_rule_are_neither_written_nor_read(
+    event: str, revision: str, tables: dict[str, Table]
+) -> None:
+    with pytest.raises(RuleBroken):
+        after(State(), event, name="t", revision=revision, tables=tables)
+    if event == "tables" and revision:
+        record = Record("tables", 1, "n", 0, PACKAGE, revision=revision, tables=tables)
+        with pytest.raises(NotCanonical):
+            log.decode_record(log.encode_record(record))
+
+
+def test_a_table_with_its_default_written_is_refused() -> None:
+    record = Record("tables", 1, "n", 0, PACKAGE, revision=ONE, tables={"fovs": Table(ONE, 5)})
+    data = log.encode_record(record)
+    assert record == log.decode_record(data).record
+    with pytest.raises(NotCanonical, match="writer"):
+        log.decode_record(data.replace(b'"size":5', b'"size":5,"writer":""'))
+
+
+def test_the_newest_record_about_a_revision_that_names_tables_tells_them() -> None:
+    old, new = {"fovs": Table(ONE, 5)}, {"wells": Table(TWO, 6)}
+    records = chain(
+        draft("push", revision=ONE, tables=old),
+        draft("push", revision=TWO, base=ONE),
+        draft("tables", revision=ONE, tables=new),
+        draft("tag", name="t", revision=ONE),
+    )
+    assert new == log.tables_of(reversed(records), ONE)
+    assert old == log.tables_of(reversed(records[:2]), ONE)
+    assert {} == log.tables_of(reversed(records), TWO)
 
 
 def test_every_event_is_known_and_no_other() -> None:
@@ -193,7 +242,7 @@ records = st.builds(
     previous=st.just("") | digests,
     revision=st.just("") | digests,
     state=states,
-    tables=st.dictionaries(texts, st.builds(Table, digests, st.integers(0, 9), texts), max_size=2),
+    tables=st.dictionaries(kinds, st.builds(Table, digests, st.integers(0, 9), texts), max_size=2),
     time=texts,
 )
 

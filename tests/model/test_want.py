@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from cellbank.model import canonical
 from cellbank.model.digest import digest_of
 from cellbank.model.errors import NotCanonical
+from cellbank.model.log import Table
 from cellbank.model.want import Installed, Want, decode_installed, encode_installed
-from tests.strategies import digests, texts
+from tests.strategies import digests, kinds, texts
 
 R = digest_of(b"")
 
@@ -34,6 +35,7 @@ installations = st.builds(
     st.integers(0, 10**12),
     wants,
     st.lists(digests, max_size=2),
+    st.dictionaries(kinds, st.builds(Table, digests, st.integers(0, 9), texts), max_size=2),
 )
 
 
@@ -70,6 +72,8 @@ def test_a_part_is_not_everything() -> None:
         b'{"format":1,"package":"a/b","remote":"x","revision":"r","want":"some"}',
         b'{"format":1,"package":"a/b","remote":"x","revision":"r","want":[]}',
         b'{"format":1,"package":"a/b","remote":"x","revision":"r","want":{"sample":"1"}}',
+        b'{"format":1,"package":"a/b","remote":"x","revision":"r","tables":{"fovs":{"digest":"../x",'
+        b'"size":1}},"want":"all"}',
         b'{"format":1, "package":"a/b","remote":"x","revision":"r","want":"all"}',
     ],
 )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from cellbank.model.digest import digest_of
+from cellbank.model.log import Table
 from cellbank.model.manifest import Manifest, make_entry
 from cellbank.model.reference import Package
 from cellbank.storage.http_remote import HttpRemote
@@ -47,8 +48,9 @@ class Push:
     def manifest(self) -> Reply:
         return self.pack([self.made.data, *self.made.pages.values()])
 
-    def missing(self) -> set[str]:
-        body = self.ask.post(f"{self.path}/missing").body
+    def missing(self, **tables: Table) -> set[str]:
+        named = msgspec.json.encode(tables) if tables else b""
+        body = self.ask.post(f"{self.path}/missing", named).body
         end = 8 + 32 * int.from_bytes(body[:8], "little")
         found = {body[at : at + 32].hex() for at in range(8, end, 32)}
         return found | {body[at : at + 32].hex() for at in range(end, len(body), 40)}
@@ -56,7 +58,7 @@ class Push:
     def put(self, data: bytes, digest: str = D, offset: int = 0) -> Reply:
         return self.ask.put(f"{self.path}/objects/{digest}?offset={offset}", data)
 
-    def commit(self, **fields: str) -> Reply:
+    def commit(self, **fields: object) -> Reply:
         wanted = msgspec.structs.replace(draft(self.made.revision), **fields)
         return self.ask.post(f"{self.path}/commit", msgspec.json.encode(wanted))
 

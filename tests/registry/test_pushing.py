@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cellbank.model.digest import digest_of
-from cellbank.model.errors import RevisionNotFound
-from cellbank.model.log import decode_record
+from cellbank.model.errors import BadInput, RevisionNotFound
+from cellbank.model.log import MAX_TABLE_BYTES, Table, decode_record
 from cellbank.model.manifest import Manifest, make_entry
 from cellbank.model.reference import Package
 from cellbank.registry.pushed import MAX_HEADER_BYTES, Pushed
+from cellbank.storage import transfer
 from cellbank.storage.http_remote import HttpRemote
 from cellbank.storage.layout import object_key
 from cellbank.storage.packs import MAX_PACK_BYTES
@@ -24,7 +26,9 @@ from tests.storage.making import (
     draft,
     event,
     keep,
+    keep_tables,
     push_files,
+    served,
 )
 
 DEMO = f"{API}/packages/{PACKAGE}"
@@ -213,6 +217,145 @@ def test_only_events_without_objects_are_appended_alone(
     revision = push_files(store, remote).record.revision
     with pytest.raises(ValueError, match="event"):
         remote.append(PACKAGE, event(kind, name="x", revision=revision))
+
+
+# --- tables
+
+FOVS = b"PAR1 fovs PAR1"
+TABLE = Table(digest_of(FOVS), len(FOVS), "test")
+
+
+def named(**tables: Table) -> bytes:
+    return msgspec.json.encode(tables)
+
+
+def test_tables_are_missing_until_they_came(push: Push, nobody: Asker) -> None:
+    wells = Table(digest_of(LARGE[1:]), len(LARGE) - 1)
+    tables = {"fovs": TABLE, "wells": wells}
+    push.pack([b"a"])
+    push.put(LARGE)
+    assert set() == push.missing()
+    refused(push.pack([FOVS]), 422, "BadPack")
+    assert {TABLE.digest, wells.digest} == push.missing(**tables)
+    refused(push.commit(tables=tables), 422, "Damaged")
+    assert 200 == push.pack([FOVS]).status
+    refused(push.put(LARGE[:-1], wells.digest), 422, "DigestMismatch")
+    assert 200 == push.put(LARGE[1:], wells.digest).status
+    assert set() == push.missing(**tables)
+    assert tables == decode_record(push.commit(tables=tables).body).record.tables
+    assert LARGE[1:] == nobody.get(f"{DEMO}/objects/{wells.digest}").body
+    body = nobody.post(f"{DEMO}/objects/small", bytes.fromhex(TABLE.digest)).body
+    assert FOVS in body
+
+
+def test_a_table_of_another_size_is_refused(push: Push) -> None:
+    assert TABLE.digest in push.missing(fovs=Table(TABLE.digest, 1))
+    refused(push.pack([FOVS]), 422, "DigestMismatch")
+    two = named(fovs=TABLE, wells=Table(TABLE.digest, 1))
+    refused(push.ask.post(f"{push.path}/missing", two), 422, "NotCanonical")
+    huge = Table(D, len(LARGE) + 1)
+    refused(push.ask.post(f"{push.path}/missing", named(fovs=huge)), 422, "NotCanonical")
+    assert {D, digest_of(b"a")} == push.missing()
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"Fovs": TABLE},
+        {"../x": TABLE},
+        {"": TABLE},
+        {"fovs": Table("../x", 1)},
+        {"fovs": Table(D, -1)},
+        {"fovs": Table(D, MAX_TABLE_BYTES + 1)},
+        {f"k{i}": TABLE for i in range(65)},
+    ],
+)
+def test_tables_that_break_a_rule_are_refused(push: Push, tables: dict[str, Table]) -> None:
+    reply = push.ask.post(f"{push.path}/missing", msgspec.json.encode(tables))
+    refused(reply, 400, "RuleBroken")
+    push.pack([b"a"])
+    push.put(LARGE)
+    refused(push.commit(tables=tables), 400, "RuleBroken")
+    assert 200 == push.commit().status
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"fovs":1}', b'{"fovs":{"digest":"x"}}'])
+def test_tables_that_are_none_are_refused(push: Push, body: bytes) -> None:
+    refused(push.ask.post(f"{push.path}/missing", body), 400, "BadInput")
+
+
+def test_packs_are_named_by_nobody_but_the_registry(push: Push) -> None:
+    push.pack([b"a"])
+    push.put(LARGE)
+    refused(push.commit(packs=[D]), 400, "BadInput")
+
+
+def test_tables_of_a_revision_that_was_never_pushed_are_refused(push: Push, admin: Asker) -> None:
+    push.pack([b"a"])
+    push.put(LARGE)
+    push.missing(fovs=TABLE)
+    push.pack([FOVS])
+    refused(push.commit(event="tables", tables={"fovs": TABLE}), 404, "RevisionNotFound")
+    assert 404 == admin.get(DEMO).status
+    assert 200 == push.commit(tables={"fovs": TABLE}).status
+
+
+def test_other_events_name_no_tables(remote: HttpRemote, store: Store) -> None:
+    revision = push_files(store, remote).record.revision
+    for wanted in (
+        event("tag", name="x", revision=revision, tables={"fovs": TABLE}),
+        event("tables", revision=revision, tables={"fovs": TABLE}),
+        event("purge", name=D),
+    ):
+        with pytest.raises(BadInput):
+            remote.append(PACKAGE, wanted)
+
+
+def test_a_table_does_not_open_what_one_may_not_read(
+    remote: HttpRemote, store: Store, nobody: Asker
+) -> None:
+    secret = LARGE[7:]
+    push_files(store, remote, {"x": b"secret", "y": secret}, package=SECRET, public=False)
+    push_files(store, remote)
+    assert 404 == nobody.get(f"{DEMO}/objects/{digest_of(secret)}").status
+    push = Push(Asker(remote.address), manifest_of({"a": b"a"}))
+    refused(push.begun, 401, "NotSignedIn")
+
+
+def test_a_table_with_the_bytes_of_a_page_hides_nothing(
+    remote: HttpRemote, store: Store, admin: Asker
+) -> None:
+    first = push_files(store, remote).record.revision
+    made = manifest_of({"new.txt": b"new"})
+    [page] = made.pages.values()
+    tables = keep_tables(store, {"fovs": page})
+    transfer.push(store, remote, PACKAGE, event("tables", revision=first, tables=tables))
+    push_files(store, remote, {"new.txt": b"new"}, base=first)
+    body = admin.post(f"{DEMO}/objects/small", bytes.fromhex(digest_of(b"new"))).body
+    assert b"new" in body
+
+
+def test_tables_that_came_before_a_restart_need_not_come_again(
+    folder: Path, tmp_path: Path, store: Store
+) -> None:
+    made = manifest_of({"a.txt": b"a"})
+    wells = Table(digest_of(LARGE), len(LARGE))
+    tables = {"fovs": TABLE, "wells": wells}
+    token = ""
+    for again in range(2):
+        with served(folder) as running:
+            token = token or running.token or ""
+            push = Push(Asker(running.url, token), made)
+            if again:
+                assert [] == push.begun.json["lacks"]
+                assert set() == push.missing(**tables)
+                assert tables == decode_record(push.commit(tables=tables).body).record.tables
+            else:
+                push.manifest()
+                push.pack([b"a"])
+                push.missing(**tables)
+                push.pack([FOVS])
+                push.put(LARGE, wells.digest)
 
 
 @pytest.mark.parametrize("kind", ["tag", "version"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from cellbank.model.digest import PIECES_ABOVE, SMALL_BELOW, PieceHasher, digest_of
-from cellbank.model.log import Draft, Kept
+from cellbank.model.log import Draft, Kept, Table
 from cellbank.model.manifest import Manifest, ManifestReader, make_entry
 from cellbank.model.reference import Package
 from cellbank.server import serve
@@ -59,6 +59,23 @@ def keep(store: Store, files: Mapping[str, bytes], package: Package = PACKAGE) -
     batch.abandon()
     store.packs(package).refresh()
     return made.revision
+
+
+def keep_tables(
+    store: Store, tables: Mapping[str, bytes], package: Package = PACKAGE
+) -> dict[str, Table]:
+    """Put metadata tables into a store, without a record; return what a draft says of them."""
+    batch = store.files.batch()
+    small = {digest_of(data): data for data in tables.values() if len(data) < SMALL_BELOW}
+    for pack in write_packs(small.items()):
+        batch.add(package_key(package, "packs", digest_of(pack)), pack)
+    for data in tables.values():
+        if len(data) >= SMALL_BELOW:
+            batch.add(object_key(digest_of(data)), data)
+    batch.commit()
+    batch.abandon()
+    store.packs(package).refresh()
+    return {kind: Table(digest_of(data), len(data), "test") for kind, data in tables.items()}
 
 
 def draft(revision: str, base: str = "", **fields: object) -> Draft:

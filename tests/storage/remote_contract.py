@@ -17,12 +17,14 @@ from cellbank.model.errors import (
     PackageNotFound,
     PushConflict,
 )
+from cellbank.model.log import Table
+from cellbank.model.progress import Progress, Said
 from cellbank.model.reference import Package
 from cellbank.storage.layout import object_key
 from cellbank.storage.packs import read_pack
 from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store
-from cellbank.storage.transfer import push
+from cellbank.storage.transfer import fetch_tables, push, tables_at
 from tests.storage.making import (
     FILES,
     HUGE,
@@ -33,10 +35,12 @@ from tests.storage.making import (
     event,
     install,
     keep,
+    keep_tables,
     push_files,
 )
 
 OpenRemote = Callable[[], Remote]
+TABLES = {"fovs": b"PAR1 few PAR1", "wells": b"PAR1" + bytes(9 << 20), "empty": b""}
 ABSENT = digest_of(b"never seen by anyone")
 
 
@@ -260,6 +264,95 @@ class RemoteContract:
             files[f"{number}.json"] = b"%d" % number
             base = push_files(store, remote, files, base=base).record.revision
         assert contents(other, install(other, remote)) == files
+
+    def test_tables_travel_with_a_push(self, remote: Remote, store: Store, other: Store) -> None:
+        revision = keep(store, FILES)
+        tables = keep_tables(store, TABLES)
+        kept = push(store, remote, PACKAGE, draft(revision, tables=tables))
+        assert tables == kept.record.tables == tables_at(remote, PACKAGE, revision, kept)
+        install(other, remote)
+        assert tables == fetch_tables(other, remote, PACKAGE, tables)
+        assert TABLES == {kind: other.read_table(PACKAGE, t) for kind, t in tables.items()}
+
+    def test_tables_of_a_revision_that_is_there_are_replaced_by_an_event(
+        self, remote: Remote, store: Store, other: Store
+    ) -> None:
+        revision = keep(store, FILES)
+        tables = keep_tables(store, TABLES)
+        push(store, remote, PACKAGE, draft(revision, tables=tables))
+        newer = keep_tables(store, {"fovs": b"PAR1 newer PAR1", "cells": LARGE[5:]})
+        sent: list[object] = []
+        wanted = event("tables", revision=revision, tables=newer)
+        kept = push(store, remote, PACKAGE, wanted, watch=sent.append)
+        assert ("tables", revision, newer) == (
+            kept.record.event,
+            kept.record.state.latest,
+            kept.record.tables,
+        )
+        assert sum(t.size for t in newer.values()) == sent[-1].total  # type: ignore[attr-defined]
+        assert kept == push(store, remote, PACKAGE, wanted)
+        tag = remote.append(PACKAGE, event("tag", name="good", revision=revision))
+        assert newer == tables_at(remote, PACKAGE, revision, tag)
+        assert newer == fetch_tables(other, remote, PACKAGE, newer)
+        assert tables == fetch_tables(other, remote, PACKAGE, tables)
+
+    def test_tables_that_are_there_are_not_sent_again(self, remote: Remote, store: Store) -> None:
+        revision = keep(store, FILES)
+        tables = keep_tables(store, TABLES)
+        push(store, remote, PACKAGE, draft(revision, tables=tables))
+        reader = store.reader(PACKAGE, revision)
+        upload = remote.upload(PACKAGE, revision, store.read_small(PACKAGE, revision), reader)
+        try:
+            upload.pages()
+            found = upload.missing(tables)
+            assert (set(), {}) == (found.small, found.large)
+            more = keep_tables(store, {"cells": b"PAR1 more PAR1"})
+            found = upload.missing(tables | more)
+            assert ({more["cells"].digest}, {}) == (found.small, found.large)
+        finally:
+            upload.close()
+
+    def test_a_table_that_is_an_entry_too_is_sent_once(
+        self, remote: Remote, store: Store, other: Store
+    ) -> None:
+        files = {"small": b"x", "large": LARGE, "huge": HUGE}
+        revision = keep(store, files)
+        tables = keep_tables(store, files)
+        sent: list[object] = []
+        push(store, remote, PACKAGE, draft(revision, tables=tables), watch=sent.append)
+        total = sum(map(len, files.values()))
+        assert (total, total) == (sent[-1].done, sent[-1].total)  # type: ignore[attr-defined]
+        assert contents(other, install(other, remote)) == files
+        assert tables == fetch_tables(other, remote, PACKAGE, tables)
+
+    def test_a_record_does_not_name_tables_that_were_not_sent(
+        self, remote: Remote, store: Store
+    ) -> None:
+        kept = push_files(store, remote)
+        revision = kept.record.revision
+        tables = keep_tables(store, TABLES)
+        reader = store.reader(PACKAGE, revision)
+        upload = remote.upload(PACKAGE, revision, store.read_small(PACKAGE, revision), reader)
+        try:
+            upload.pages()
+            upload.missing()
+            with pytest.raises(Damaged):
+                upload.append(event("tables", revision=revision, tables=tables))
+        finally:
+            upload.close()
+        assert kept == remote.newest(PACKAGE)
+
+    def test_a_table_that_cannot_be_had_keeps_no_other_back(
+        self, remote: Remote, store: Store, other: Store
+    ) -> None:
+        revision = keep(store, FILES)
+        tables = keep_tables(store, TABLES)
+        push(store, remote, PACKAGE, draft(revision, tables=tables))
+        lost = {"lost": Table(ABSENT, 5), "gone": Table(digest_of(b"gone"), 1 << 20)}
+        told: list[Progress | Said] = []
+        assert tables == fetch_tables(other, remote, PACKAGE, lost | tables, told.append)
+        said = [one.text for one in told if isinstance(one, Said)]
+        assert ["lost", "gone"] == [text.split()[2] for text in said]
 
     def test_errors_are_of_our_tree_and_say_what_to_do(self, remote: Remote) -> None:
         with pytest.raises(CellbankError) as caught:

@@ -90,8 +90,8 @@ def _verify_one(
                 with remote_at(config, address) as remote:
                     _mend(store, remote, reference, revision, damaged, entries, watch)
                 damaged, entries = _look(store, package, revision, watch)
-    still = {damage.path for damage in damaged}
-    repaired = [damage for damage in found if damage.path not in still]
+    still = {(damage.path, damage.table) for damage in damaged}
+    repaired = [damage for damage in found if (damage.path, damage.table) not in still]
     return Verified(1, len(entries), sum(entry.size for entry in entries), damaged, repaired)
 
 
@@ -135,9 +135,11 @@ def _look(
     """Return what is damaged, and the entries that were checked."""
     try:
         entries = _wanted_entries(store, package, revision)
+        tables = store.tables(package, revision)
     except IntegrityError as error:
         return [Damage(str(package), "", revision, error.message)], []
-    return _verify.verify_revision(store, package, revision, entries, watch), entries
+    found = _verify.verify_revision(store, package, revision, entries, watch, tables=tables)
+    return found, entries
 
 
 def _mend(
@@ -163,6 +165,9 @@ def _mend(
             _verify.set_aside(store, package, damaged)
         by_path = {entry.path: entry for entry in entries}
         _verify.repair(store, remote, package, [d for d in damaged if d.path], by_path, watch)
+        bad = {damage.table for damage in damaged}
+        tables = {k: t for k, t in store.tables(package, revision).items() if k in bad}
+        transfer.fetch_tables(store, remote, package, tables, watch)
     except (NotFound, IntegrityError):
         # What is still damaged is found by the look that follows.
         return

@@ -1,6 +1,7 @@
 """Making packages and sending them: build and push."""
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import Executor
 
 import msgspec
@@ -21,6 +22,7 @@ from cellbank.model.errors import (
     EmptyPackage,
     InvalidReference,
 )
+from cellbank.model.log import Table
 from cellbank.model.progress import Watcher
 from cellbank.model.reference import Package, Reference
 from cellbank.packages import build as _build
@@ -170,10 +172,10 @@ def push(
         seen = store.seen(remote.id, package)
         latest = latest_at(remote, package)
         size = store.reader(package, revision).header.bytes
+        tables = store.tables_here(package, store.tables(package, revision))
+        draft = None
         # Access travels with a push, so a wish for it is pushed even where nothing else is new.
-        if latest == revision and public is None:
-            newest = remote.newest(package)
-        else:
+        if latest != revision or public is not None:
             base = latest if force else (seen.base if seen else "")
             draft = new_draft(
                 "push",
@@ -182,11 +184,16 @@ def push(
                 base=base,
                 message=message or _message_of(store, package, revision),
             )
+        elif _brings_tables(remote, package, revision, tables):
+            draft = new_draft("tables", config, revision=revision)
+        if draft is None:
+            newest = remote.newest(package)
+        else:
             newest = transfer.push(
                 store,
                 remote,
                 package,
-                draft,
+                msgspec.structs.replace(draft, tables=tables),
                 public=public,
                 watch=watcher_or_default(watch),
                 executor=executor,
@@ -199,8 +206,19 @@ def push(
             remote.address,
             newest.record.number,
             size,
-            changed=latest != revision,
+            changed=latest != revision or (draft is not None and draft.event == "tables"),
         )
+
+
+def _brings_tables(
+    remote: Remote, package: Package, revision: str, tables: Mapping[str, Table]
+) -> bool:
+    """Whether the remote names none or others of these tables for the revision."""
+    if not tables:
+        return False
+    there = transfer.tables_at(remote, package, revision, remote.newest(package))
+    known = {kind: table.digest for kind, table in there.items()}
+    return any(known.get(kind) != table.digest for kind, table in tables.items())
 
 
 def _message_of(store: Store, package: Package, revision: str) -> str:

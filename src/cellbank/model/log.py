@@ -1,6 +1,7 @@
 """The log of a package: one record an event, each naming the one before it."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,8 @@ MAX_TAGS: Final = 1_000
 MAX_VERSIONS: Final = 10_000
 HISTORY_EVERY: Final = 256
 LAST_KEY: Final = 999_999_999_999
+MAX_TABLES: Final = 64
+MAX_TABLE_BYTES: Final = 1 << 30
 
 EVENTS: Final = (
     "push",
@@ -49,6 +52,31 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     digest: str
     size: int
     writer: str = ""
+
+
+_is_kind = re.compile("[a-z][a-z0-9_]{0,63}").fullmatch
+
+
+def check_tables(tables: Mapping[str, Table]) -> None:
+    """Check that these may stand in a record, else raise `RuleBroken`: their digests become keys.
+
+    Parameters
+    ----------
+    tables
+        What a record names, by kind.
+    """
+    if len(tables) > MAX_TABLES:
+        raise RuleBroken(f"a revision has at most {MAX_TABLES} tables, not {len(tables)}")
+    for kind, table in tables.items():
+        if not _is_kind(kind):
+            raise RuleBroken(
+                f"{kind[:80]!r} is no kind of table",
+                "It must begin with a letter and have only a-z, 0-9 and _, at most 64.",
+            )
+        if not is_digest(table.digest):
+            raise RuleBroken(f"the table {kind}: {table.digest[:80]!r} is not a digest")
+        if not 0 <= table.size <= MAX_TABLE_BYTES:
+            raise RuleBroken(f"the table {kind}: it may have 0 to {MAX_TABLE_BYTES} bytes")
 
 
 class Derivation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -149,6 +177,12 @@ def decode_record(data: bytes) -> Kept:
         # They become keys, and names of files.
         if digest and not is_digest(digest):
             raise NotCanonical("a log record", f"{digest[:80]!r} is not a digest")
+    for kind, table in record.tables.items():
+        _check_defaults(document["tables"][kind], table)
+    try:
+        check_tables(record.tables)
+    except RuleBroken as error:
+        raise NotCanonical("a log record", error.message) from None
     return Kept(record, data)
 
 
@@ -177,6 +211,25 @@ def check_chain(package: str, newer: Kept, older: Kept) -> None:
         raise NotCanonical(
             "the log", f"record {newer.record.number} does not follow the one before"
         )
+
+
+def tables_of(records: Iterable[Kept], revision: str) -> dict[str, Table]:
+    """Return the tables of a revision: those of the newest record about it that names any.
+
+    Parameters
+    ----------
+    records
+        The log, newest first; no more of it is read than is needed.
+    revision
+        The revision.
+
+    Returns
+    -------
+    dict
+        The tables by kind; none where no record names any.
+    """
+    found = (k.record.tables for k in records if k.record.revision == revision and k.record.tables)
+    return next(found, {})
 
 
 def next_record(package: str, newest: Kept | None, draft: Draft, history: str = "") -> Record:
@@ -215,6 +268,7 @@ def state_after(package: str, state: State, draft: Draft) -> State:  # noqa: PLR
         raise RuleBroken(f"{draft.event!r} is not an event of the log")
     if state.frozen and draft.event in ("push", "tag", "version"):
         raise RuleBroken(f"{package} is frozen", "Ask its owner to unfreeze it.")
+    _check_tables_of(draft)
     change = msgspec.structs.replace
     match draft.event:
         case "push":
@@ -237,6 +291,14 @@ def state_after(package: str, state: State, draft: Draft) -> State:  # noqa: PLR
             return change(state, gone=state.gone | {draft.name: draft.message})
         case _:
             return state
+
+
+def _check_tables_of(draft: Draft) -> None:
+    if draft.event == "tables" and not is_digest(draft.revision):
+        raise RuleBroken("tables must name the revision that they are of")
+    if draft.tables and draft.event not in ("push", "tables"):
+        raise RuleBroken(f"a {draft.event} names no tables")
+    check_tables(draft.tables)
 
 
 def _after_push(package: str, state: State, draft: Draft) -> State:

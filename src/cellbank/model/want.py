@@ -3,7 +3,8 @@
 import msgspec
 
 from cellbank.model import canonical
-from cellbank.model.errors import NotCanonical
+from cellbank.model.errors import NotCanonical, RuleBroken
+from cellbank.model.log import Table, check_tables
 
 
 class Want(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -30,7 +31,8 @@ class Want(msgspec.Struct, frozen=True, omit_defaults=True):
 class Installed(msgspec.Struct, frozen=True, omit_defaults=True):
     """One package in this store: where it came from, its revision, and what of it is wanted.
 
-    `earlier` lists revisions that were installed before and may still be loaded by `@revision`.
+    `earlier` lists revisions that were installed before and may still be loaded by `@revision`;
+    `tables` are those of the revision that are here.
     """
 
     package: str
@@ -41,6 +43,7 @@ class Installed(msgspec.Struct, frozen=True, omit_defaults=True):
     number: int = 0
     want: Want = Want()
     earlier: list[str] = []
+    tables: dict[str, Table] = {}
 
 
 def encode_installed(installed: Installed) -> bytes:
@@ -65,6 +68,8 @@ def decode_installed(data: bytes, where: str) -> Installed:
         case "metadata":
             document["want"] = {"metadata": True}
     try:
-        return msgspec.convert(document, Installed)
-    except msgspec.ValidationError as error:
+        installed = msgspec.convert(document, Installed)
+        check_tables(installed.tables)
+    except (msgspec.ValidationError, RuleBroken) as error:
         raise NotCanonical(where, str(error)) from None
+    return installed

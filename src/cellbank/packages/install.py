@@ -6,7 +6,7 @@ from operator import attrgetter
 import msgspec
 
 from cellbank.model.errors import IntegrityError, OtherRemote
-from cellbank.model.log import Kept
+from cellbank.model.log import Kept, Table
 from cellbank.model.manifest import Entry, Manifest, ManifestReader
 from cellbank.model.progress import Said, Watcher, ignore
 from cellbank.model.reference import Package, Reference
@@ -68,11 +68,15 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         reader = transfer.fetch_manifest(store, remote, package, revision)
         want, entries = wanted(reader, reference.path, before, revision, package)
         plan = transfer.plan_fetch(entries, transfer.present_in(store, package))
+        tables = _tables(remote, package, revision, newest, before, say)
+        more = transfer.plan_fetch(
+            transfer.table_entries(tables), transfer.present_in(store, package)
+        )
         result = Installation(
             str(package),
             revision,
-            plan.objects,
-            plan.bytes,
+            plan.objects + more.objects,
+            plan.bytes + more.bytes,
             changed=False,
             free_bytes=disk.free_bytes(store.root),
             remote=remote.address,
@@ -82,7 +86,8 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         if (
             before is not None
             and _same(before, revision, want, remote)
-            and not (plan or plan.parts)
+            and not (plan or plan.parts or more)
+            and (before.tables == tables or store.tables(package, revision) == tables)
         ):
             say(f"{package} is up to date")
             if before.address != remote.address:
@@ -95,17 +100,37 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
             say(f"{package} already installed.")
             if options.confirm is not None and not options.confirm("Overwrite? (y/n)"):
                 return result
-        say(f"Downloading {plan.objects} objects ({plan.bytes} bytes)...")
+        say(f"Downloading {result.objects} objects ({result.bytes} bytes)...")
+        transfer.check_room(store, result.bytes)
         _bring(store, remote, package, plan, options.watch)
+        tables = transfer.fetch_tables(store, remote, package, tables, options.watch)
         want = _keep_list(store, package, want, entries)
         # What was fetched just now is new; what was here may have been condemned meanwhile.
-        fetched = plan.large.keys()
-        store.check_spared(e.digest for e in entries if e.digest not in fetched)
-        record = _installed(package, revision, remote, newest, want, before)
+        fetched = plan.large.keys() | more.large.keys()
+        counted = {entry.digest for entry in entries} | {t.digest for t in tables.values()}
+        store.check_spared(counted - fetched)
+        record = _installed(package, revision, remote, newest, want, before, tables)
         store.set_installed(package, record)
         _builds_on(store, remote, package, newest, revision)
         compact(store, package, [revision, *record.earlier])
-        return msgspec.structs.replace(result, changed=True)
+        changed = bool(plan or plan.parts) or record != before
+        return msgspec.structs.replace(result, changed=changed)
+
+
+def _tables(
+    remote: Remote,
+    package: Package,
+    revision: str,
+    newest: Kept,
+    before: Installed | None,
+    say: Callable[[str], None],
+) -> dict[str, Table]:
+    """Return the tables of the revision; those that are here where the log cannot tell."""
+    try:
+        return transfer.tables_at(remote, package, revision, newest)
+    except IntegrityError as error:
+        say(f"{package} is installed without its newest tables: {error.message}")
+        return before.tables if before is not None and before.revision == revision else {}
 
 
 def _builds_on(store: Store, remote: Remote, package: Package, newest: Kept, revision: str) -> None:
@@ -205,6 +230,7 @@ def _installed(
     newest: Kept,
     want: Want,
     before: Installed | None,
+    tables: dict[str, Table],
 ) -> Installed:
     earlier = [before.revision, *before.earlier] if before else []
     return Installed(
@@ -216,4 +242,5 @@ def _installed(
         newest.record.number,
         want,
         [old for old in dict.fromkeys(earlier) if old != revision],
+        tables,
     )

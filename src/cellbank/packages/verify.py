@@ -1,7 +1,7 @@
 """Verifying: every object of a package hashed again, damage named, and fetched if asked."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
@@ -18,6 +18,7 @@ from cellbank.model.errors import (
     Interrupted,
     NetworkError,
 )
+from cellbank.model.log import Table
 from cellbank.model.manifest import Entry
 from cellbank.model.progress import Watcher, ignore
 from cellbank.model.reference import Package
@@ -26,9 +27,9 @@ from cellbank.storage.jobs import Counter
 from cellbank.storage.layout import object_key
 from cellbank.storage.local import Hasher, read_chunks
 from cellbank.storage.packs import TRAILER_BYTES, PackIndex, cut, decode_block, write_packs
-from cellbank.storage.remote import Remote
+from cellbank.storage.remote import NO_TABLES, Remote
 from cellbank.storage.store import Store
-from cellbank.storage.transfer import Plan, fetch, filling
+from cellbank.storage.transfer import Plan, fetch, filling, table_entries
 
 THREADS: Final = 2
 UNKNOWN: Final = -1
@@ -38,7 +39,8 @@ UNKNOWN: Final = -1
 class Damage(msgspec.Struct, frozen=True):
     """One damaged entry: its package, its path, and what is wrong.
 
-    The path is empty where the list of entries itself is damaged.
+    The path is empty where the list of entries itself is damaged, or a table, whose kind `table`
+    tells then.
     """
 
     package: str
@@ -46,9 +48,11 @@ class Damage(msgspec.Struct, frozen=True):
     digest: str
     reason: str
     size: int = 0
+    table: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.package}/{self.path}" if self.path else f"{self.package} (its manifest)"
+        what = f"its table {self.table}" if self.table else "its manifest"
+        place = f"{self.package}/{self.path}" if self.path else f"{self.package} ({what})"
         return f"{place}: {self.reason}"
 
 
@@ -74,12 +78,14 @@ def verify_revision(
     entries: list[Entry],
     watch: Watcher = ignore,
     executor: Executor | None = None,
+    tables: Mapping[str, Table] = NO_TABLES,
 ) -> list[Damage]:
-    """Hash every object of these entries; return what is damaged or missing."""
-    counter = Counter("verify", sum(entry.size for entry in entries), watch)
+    """Hash every object of these entries and tables; return what is damaged or missing."""
+    every = [*table_entries(tables), *entries]
+    counter = Counter("verify", sum(entry.size for entry in every), watch)
     bad: dict[str, str] = {}
-    large = {e.digest: e for e in entries if e.size >= SMALL_BELOW}
-    small = {e.digest: e.size for e in entries if e.size < SMALL_BELOW}
+    large = {e.digest: e for e in every if e.size >= SMALL_BELOW}
+    small = {e.digest: e.size for e in every if e.size < SMALL_BELOW}
     small |= {e.pieces: UNKNOWN for e in entries if e.pieces is not None}
     parts = [revision, *(page.digest for page in store.reader(package, revision).header.pages)]
     small |= dict.fromkeys(parts, UNKNOWN)
@@ -114,11 +120,16 @@ def verify_revision(
         if own and isinstance(pool, ThreadPoolExecutor):
             pool.shutdown(cancel_futures=True)
     lost = [Damage(str(package), "", part, bad[part]) for part in parts if part in bad]
-    return lost[:1] + [
+    lost = lost[:1] + [
         Damage(str(package), entry.path, entry.digest, bad[digest], entry.size)
         for entry in entries
         for digest in (entry.digest, entry.pieces)
         if digest in bad
+    ]
+    return lost + [
+        Damage(str(package), "", table.digest, bad[table.digest], table.size, kind)
+        for kind, table in tables.items()
+        if table.digest in bad
     ]
 
 

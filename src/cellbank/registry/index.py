@@ -27,7 +27,8 @@ class Reach:
     """The objects of one package, with their sizes.
 
     `small` holds what lies in packs, also headers, pages (of unknown size, -1) and lists of
-    pieces; `pieces` maps an object to its list.
+    pieces; `pieces` maps an object to its list. `pages` are those that were read: that one is
+    named does not say so, for an entry or a table may have the bytes of a page.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,7 @@ class Reach:
         self.large: dict[str, int] = {}
         self.pieces: dict[str, str] = {}
         self.revisions: set[str] = set()
+        self.pages: set[str] = set()
 
     def __len__(self) -> int:
         return len(self.small) + len(self.large)
@@ -46,6 +48,10 @@ class Reach:
         """Whether the package reaches the object."""
         return digest in self.small or digest in self.large
 
+    def add_object(self, digest: str, size: int) -> None:
+        """Take an object, by its size."""
+        (self.small if size < SMALL_BELOW else self.large)[digest] = size
+
     def add(self, entry: Entry) -> None:
         """Take what an entry names."""
         if entry.pieces is not None:
@@ -53,10 +59,7 @@ class Reach:
             length = pieces_size(entry.size)
             # What fits in no pack is a file of its own.
             (self.small if length <= MAX_OBJECT_BYTES else self.large)[entry.pieces] = length
-        if entry.size < SMALL_BELOW:
-            self.small[entry.digest] = entry.size
-        else:
-            self.large[entry.digest] = entry.size
+        self.add_object(entry.digest, entry.size)
 
 
 def pieces_size(size: int) -> int:
@@ -132,6 +135,8 @@ class Index:
         """Take what a record names; return whether all of it could be read."""
         if record.history:
             found.small[record.history] = -1
+        for table in record.tables.values():
+            found.add_object(table.digest, table.size)
         if record.event != "push" or record.revision in found.revisions:
             return True
         found.small[record.revision] = -1
@@ -140,16 +145,17 @@ class Index:
         except IntegrityError as error:
             log.warning("%s: %s", package, error.message)
             return False
-        lacking = [page.digest for page in header.pages if page.digest not in found.small]
+        lacking = [page.digest for page in header.pages if page.digest not in found.pages]
         try:
             for digest, data in self._place.read_many(package, lacking):
                 for entry in decode_page(data):
                     found.add(entry)
                 found.small[digest] = len(data)
+                found.pages.add(digest)
         except IntegrityError as error:
             log.warning("%s: %s", package, error.message)
             return False
-        if any(digest not in found.small for digest in lacking):
+        if any(digest not in found.pages for digest in lacking):
             log.warning("%s: pages of %s are missing", package, record.revision)
             return False
         found.revisions.add(record.revision)

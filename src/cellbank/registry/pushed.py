@@ -1,5 +1,6 @@
 """A pushed manifest: taken apart and checked before a single object of it is accepted."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -12,6 +13,7 @@ from cellbank.model.errors import (
     InvalidPaths,
     NotCanonical,
 )
+from cellbank.model.log import Table
 from cellbank.model.manifest import (
     MAX_PAGE_BYTES,
     Header,
@@ -29,7 +31,7 @@ MAX_HEADER_BYTES: Final = MAX_OBJECT_BYTES
 
 
 class Named(msgspec.Struct, frozen=True):
-    """What a manifest names: small objects with their sizes, large ones with what to expect."""
+    """What a push names: small objects with their sizes, large ones with what to expect."""
 
     small: dict[str, int]
     large: dict[str, Expected]
@@ -38,7 +40,8 @@ class Named(msgspec.Struct, frozen=True):
 class Pushed:
     """The manifest of one push.
 
-    Invariant: `named` is set only when the whole manifest is here and keeps every rule.
+    Invariant: `named` is set only when the whole manifest is here and keeps every rule. Tables that
+    the push brings count among it.
     """
 
     def __init__(self, header: bytes) -> None:
@@ -55,6 +58,7 @@ class Pushed:
         self.parts |= {page.digest: page.bytes for page in self.header.pages}
         self._pages: dict[str, bytes] = {}
         self.named: Named | None = None
+        self._entries: Named | None = None
 
     def take(self, digest: str, data: bytes) -> None:
         """Take a page; raises `BadInput` for what is no part of this manifest."""
@@ -83,9 +87,26 @@ class Pushed:
             problems = path_problems(paths)
             if problems:
                 raise InvalidPaths([f"{path}: {why}" for path, why in problems.items()][:100])
-            self.named = named
+            self.named = self._entries = named
             self._pages = {}
         return self.named
+
+    def name_tables(self, tables: Mapping[str, Table]) -> None:
+        """Count tables among what is named, in place of those that were told before.
+
+        Raises `NotCanonical`: one is named with two sizes.
+        """
+        entries = self._entries
+        if entries is None or (not tables and self.named is entries):
+            return
+        named = Named(dict(entries.small), dict(entries.large)) if tables else entries
+        for table in tables.values():
+            known = named.large.get(table.digest)
+            if known is not None:
+                _agree(known.size, table.size, table.digest)
+            else:
+                self._name(named, table.digest, table.size, None)
+        self.named = named
 
     @staticmethod
     def _name(named: Named, digest: str, size: int, pieces: str | None) -> None:

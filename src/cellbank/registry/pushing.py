@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from cellbank.model.digest import is_digest
 from cellbank.model.errors import BadInput
-from cellbank.model.log import Draft
+from cellbank.model.log import Draft, Table, check_tables
 from cellbank.registry.doors import Writing, writing
 from cellbank.registry.parts import WrongOffset
 from cellbank.registry.pushed import MAX_HEADER_BYTES
@@ -64,16 +64,20 @@ async def pack(
 
 
 @router.post("/uploads/{upload}/missing", response_class=Response)
-async def missing(upload: str, door: Annotated[Writing, Depends(writing)]) -> Response:
-    """Say which objects are lacking.
+async def missing(
+    request: Request, upload: str, door: Annotated[Writing, Depends(writing)]
+) -> Response:
+    """Say which objects are lacking, of the manifest and of the tables that the body names.
 
     Eight bytes: how many small ones; the digests of these; then for each large one its digest and,
     in eight bytes, how much of it has arrived.
     """
     session = _session(door, upload)
+    tables = await decoded(request, dict[str, Table], MAX_DRAFT_BYTES, b"{}")
+    check_tables(tables)
 
     def body() -> bytes:
-        small, large = session.missing()
+        small, large = session.missing(tables)
         out = [len(small).to_bytes(8, "little"), *map(bytes.fromhex, sorted(small))]
         out += [bytes.fromhex(d) + n.to_bytes(8, "little") for d, n in sorted(large.items())]
         return b"".join(out)

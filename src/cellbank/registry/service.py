@@ -18,7 +18,7 @@ from cellbank.model.errors import (
     PackageNotFound,
     RevisionNotFound,
 )
-from cellbank.model.log import Draft, Kept
+from cellbank.model.log import Draft, Kept, check_tables
 from cellbank.model.names import check_name
 from cellbank.model.reference import Package
 from cellbank.registry.index import Index, Reach
@@ -32,7 +32,7 @@ from cellbank.storage.place import Place, check_writable
 from cellbank.storage.remote import BucketRemote
 
 EVENTS: Final = ("tag", "version", "yank", "unyank", "freeze", "unfreeze", "move", "delete")
-"""What may be appended by itself. A push comes with its objects; tables are the registry's."""
+"""What may be appended by itself. A push comes with its objects, and so do tables."""
 MAX_TEXT: Final = 64 << 10
 
 log = logging.getLogger(__name__)
@@ -156,16 +156,24 @@ class Registry:
     def commit(
         self, caller: Caller, package: Package, name: str, draft: Draft, *, public: bool | None
     ) -> Kept:
-        """Append the record of a push; the same draft again gives the same record."""
+        """Append the record of a push, or of tables; the same draft again gives the same record.
+
+        Raises `RevisionNotFound`: the tables are of a revision that was never pushed here.
+        """
         _check_draft(draft)
         with self._one_at_a_time(package):
             done = already(self.place, package, draft)
             if done is not None:
                 return done
             session = self.uploads.get(package, caller.name, name)
-            if draft.event != "push" or draft.revision != session.pushed.revision:
+            about = draft.event in ("push", "tables")
+            if not about or draft.revision != session.pushed.revision:
                 raise BadInput("the draft is not about the revision that was sent")
-            kept = session.finish(lambda: self._append_push(caller, package, draft, public))
+            if draft.event == "tables":
+                self._check_pushed(package, draft.revision)
+            kept = session.finish(
+                draft.tables, lambda: self._append_push(caller, package, draft, public)
+            )
             self.uploads.done(caller.name, session)
         try:
             compact(self.place, package)
@@ -199,11 +207,15 @@ class Registry:
             done = already(self.place, package, draft)
             if done is not None:
                 return done
-            if draft.revision and draft.revision not in self.index.reach(package).revisions:
-                raise RevisionNotFound(str(package), f"revision {draft.revision[:12]}")
+            if draft.revision:
+                self._check_pushed(package, draft.revision)
             if draft.event == "version" and not draft.revision:
                 raise BadInput("a version must name a revision")
             return self.place.append(package, _signed(draft, caller))
+
+    def _check_pushed(self, package: Package, revision: str) -> None:
+        if revision not in self.index.reach(package).revisions:
+            raise RevisionNotFound(str(package), f"revision {revision[:12]}")
 
     def _one_at_a_time(self, package: Package) -> threading.Lock:
         with self._lock:
@@ -215,8 +227,13 @@ def _check_draft(draft: Draft) -> None:
         raise BadInput("a draft needs a nonce of at most 64 characters")
     if sum(map(len, (draft.message, draft.author, draft.name))) > MAX_TEXT:
         raise BadInput("the message is too long")
-    if draft.tables or draft.packs:
-        raise BadInput("tables and packs are the registry's to name")
+    if draft.packs:
+        raise BadInput("packs are the registry's to name")
+    if bool(draft.tables) > (draft.event in ("push", "tables")):
+        raise BadInput(f"a {draft.event!r} event names no tables")
+    if draft.event == "tables" and not draft.tables:
+        raise BadInput("a 'tables' event must name tables")
+    check_tables(draft.tables)
 
 
 def _signed(draft: Draft, caller: Caller) -> Draft:

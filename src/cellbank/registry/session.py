@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from cellbank.model.digest import digest_of
@@ -15,7 +15,7 @@ from cellbank.model.errors import (
     IntegrityError,
     RuleBroken,
 )
-from cellbank.model.log import Kept
+from cellbank.model.log import Kept, Table
 from cellbank.model.reference import Package
 from cellbank.registry.index import Index
 from cellbank.registry.parts import Incoming, WrongOffset
@@ -33,8 +33,8 @@ COMMIT_BYTES: Final = 256 << 20
 class Session:
     """One push to one package, as the registry sees it.
 
-    Invariant: `sent` lists objects of this manifest that came in this push, were verified, and are
-    in their final place; the journal lists no others.
+    Invariant: `sent` lists objects of this manifest, or of its tables, that came in this push, were
+    verified, and are in their final place; the journal lists no others.
     """
 
     def __init__(
@@ -110,8 +110,12 @@ class Session:
     def _check_manifest(self) -> None:
         """Check the manifest, which is whole now; count what the journal notes and is here."""
         named = self.pushed.check()
-        small = self._noted & named.small.keys()
-        large = {d: named.large[d].size for d in self._noted & named.large.keys()}
+        self._count_noted(named, self._noted)
+
+    def _count_noted(self, named: Named, noted: set[str]) -> None:
+        """Count those of the objects in the journal that are named and really here."""
+        small = noted & named.small.keys()
+        large = {d: named.large[d].size for d in noted & named.large.keys()}
         self.sent |= self._place.has_small(self.package, small) | self._place.has_large(large)
         self.sent -= self._condemned
 
@@ -178,18 +182,24 @@ class Session:
         self._commit_if_much()
 
     def need_named(self) -> Named:
-        """Return what the manifest names; raises `BadInput` while parts of it are lacking."""
+        """Return what the push names; raises `BadInput` while parts of the manifest are lacking."""
         if self.pushed.named is None:
             raise BadInput("the manifest is not complete", "Send its header and pages first.")
         return self.pushed.named
 
-    def missing(self) -> tuple[set[str], dict[str, int]]:
+    def missing(self, tables: Mapping[str, Table]) -> tuple[set[str], dict[str, int]]:
         """Return the small objects that are lacking, and the large ones with what arrived.
+
+        `tables` are all that the push brings; their objects count like those of the manifest.
 
         Raises `DiskFull`: they would not fit.
         """
-        named = self.need_named()
+        self.need_named()
         with self._lock:
+            self.pushed.name_tables(tables)
+            named = self.need_named()
+            mine = {table.digest for table in tables.values()}
+            self._count_noted(named, self._noted & mine - self.sent)
             # So that a restart finds what came until now.
             self._commit()
             known = self._known()
@@ -281,10 +291,10 @@ class Session:
                 self._staged.add(digest)
             self._commit_if_much()
 
-    def finish(self, append: Callable[[], Kept]) -> Kept:
+    def finish(self, tables: Mapping[str, Table], append: Callable[[], Kept]) -> Kept:
         """Make all that came durable, check that nothing lacks, then append the record."""
         with self._lock:
-            small, large = self.missing()
+            small, large = self.missing(tables)
             if small or large:
                 count = len(small) + len(large)
                 raise Damaged(

@@ -98,9 +98,12 @@ async def whole_body(request: Request, limit: int) -> bytes:
     return b"".join([b"".join(chunks) async for chunks in gathered(request, limit)])
 
 
-async def decoded(request: Request, kind: type[_T], limit: int) -> _T:
-    """Return the JSON body as a value; raises `BadInput` if it is none."""
-    data = await whole_body(request, limit)
+async def decoded(request: Request, kind: type[_T], limit: int, empty: bytes = b"") -> _T:
+    """Return the JSON body as a value; raises `BadInput` if it is none.
+
+    A body without bytes counts as `empty`.
+    """
+    data = await whole_body(request, limit) or empty
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

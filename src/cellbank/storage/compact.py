@@ -25,19 +25,23 @@ def small_packs(place: Place, package: Package) -> list[str]:
 def sorts(place: Place, package: Package, revisions: Iterable[str]) -> list[dict[str, None]]:
     """Return the small objects of these revisions by sort, each in the order of paths.
 
-    The sorts are parts of manifests, documents, and everything else.
+    The sorts are parts of manifests, with the tables of the package; documents; everything else.
     """
-    parts: dict[str, None] = {}
+    tables = place.named_tables(package)
+    parts = dict.fromkeys(table.digest for table in tables if table.size < SMALL_BELOW)
+    read: set[str] = set()
     documents: dict[str, None] = {}
     other: dict[str, None] = {}
     for revision in revisions:
-        if revision in parts:
+        if revision in read:
             continue
+        read.add(revision)
         parts[revision] = None
         header = decode_header(place.read_small(package, revision))
         for info in header.pages:
-            if info.digest in parts:
+            if info.digest in read:
                 continue
+            read.add(info.digest)
             parts[info.digest] = None
             for entry in decode_page(place.read_small(package, info.digest)):
                 if entry.pieces is not None:

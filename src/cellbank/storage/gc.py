@@ -53,6 +53,9 @@ def mark(store: Place, *, skip: Package | None = None, earlier: bool = False) ->
             if record.record.history:
                 small.add(record.record.history)
                 marked.large.add(record.record.history)
+        for table in store.named_tables(package):
+            small.add(table.digest)
+            marked.large.add(table.digest)
         for revision in revisions:
             _mark_revision(store, package, revision, small, marked.large, read)
     return marked
@@ -172,6 +175,7 @@ def remove_package(store: Store, package: Package) -> Collected:
     mine: set[str] = set()
     try:
         named = roots(store, earlier=True).get(package, [])
+        mine |= {t.digest for t in store.named_tables(package) if t.size >= SMALL_BELOW}
     except IntegrityError:
         # What cannot be read names nothing that we know of; a collection finds what is left.
         named = []

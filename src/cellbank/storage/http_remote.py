@@ -79,9 +79,13 @@ class HttpRemote(Remote):
         """Break off all that is under way in other threads; what is asked later works again."""
         self._client.stop.set()
 
-    def _ask(self) -> Api:
-        """Return the API for something new: what was stopped before is over."""
+    def begin(self) -> None:
+        """Begin something new, from one thread: what was stopped before is over."""
         self._client.stop.clear()
+
+    def _ask(self) -> Api:
+        """Return the API for something new."""
+        self.begin()
         return self._api
 
     def close(self) -> None:

@@ -1,13 +1,13 @@
 """A push to a registry, step by step; it goes on where it broke off."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
 from cellbank.model.digest import digest_of
 from cellbank.model.errors import BadAnswer, DigestMismatch, NotFound
-from cellbank.model.log import Draft, Kept
+from cellbank.model.log import Draft, Kept, Table
 from cellbank.model.manifest import ManifestReader
 from cellbank.model.reference import Package
 from cellbank.storage.http_api import Api, Offset, path_of
@@ -16,7 +16,7 @@ from cellbank.storage.http_exchange import Answer, FilePart, Request, Trouble
 from cellbank.storage.http_streams import decode_missing
 from cellbank.storage.local import file_digest
 from cellbank.storage.packs import write_packs
-from cellbank.storage.remote import Missing, Upload
+from cellbank.storage.remote import NO_TABLES, Missing, Upload
 
 MAX_MISSING_BYTES: Final = 1 << 30
 CONFLICT: Final = 409
@@ -41,6 +41,7 @@ class HttpUpload(Upload):
         self._header = header
         self._reader = reader
         self._arrived: dict[str, int] = {}
+        self._tables = NO_TABLES
         self._begin()
 
     def _begin(self) -> None:
@@ -53,9 +54,12 @@ class HttpUpload(Upload):
         """Return the digests of the header and pages that the registry lacks."""
         return self._lacks
 
-    def missing(self) -> Missing:
-        """Return the objects of the manifest that the registry lacks."""
-        request = Request("POST", f"{self._path}/missing", b"", limit=MAX_MISSING_BYTES, patience=4)
+    def missing(self, tables: Mapping[str, Table] = NO_TABLES) -> Missing:
+        """Return the objects of the manifest and the tables that the registry lacks."""
+        self._tables = tables
+        body = msgspec.json.encode(tables) if tables else b""
+        path = f"{self._path}/missing"
+        request = Request("POST", path, body, limit=MAX_MISSING_BYTES, patience=4)
         small, large = decode_missing(self._send(request).body, self._api.address)
         self._arrived = dict(large)
         return Missing(small, large)
@@ -142,7 +146,7 @@ class HttpUpload(Upload):
         parts = [d for d in self._reader_digests() if d in self._lacks]
         for pack in write_packs((digest, self._part(digest)) for digest in parts):
             self._client.send(Request("POST", f"{self._path}/packs", pack, patience=4))
-        self.missing()
+        self.missing(self._tables)
 
     def _reader_digests(self) -> list[str]:
         pages = [page.digest for page in self._reader.header.pages]

@@ -23,6 +23,7 @@ from cellbank.model.log import (
     HISTORY_EVERY,
     Draft,
     Kept,
+    Table,
     check_chain,
     decode_record,
     encode_history,
@@ -30,9 +31,11 @@ from cellbank.model.log import (
     next_record,
     record_key,
     record_number,
+    tables_of,
 )
 from cellbank.model.names import is_name, near
 from cellbank.model.reference import Package
+from cellbank.model.want import Installed, decode_installed
 from cellbank.storage.layout import object_key, package_key
 from cellbank.storage.local import Bucket
 from cellbank.storage.packs import (
@@ -191,6 +194,29 @@ class Place:
         batch.commit()
         batch.abandon()
         return digest
+
+    # --- tables
+
+    def tables(self, package: Package, revision: str) -> dict[str, Table]:
+        """Return the tables of a revision by kind, as the log here names them."""
+        return tables_of(self.records(package), revision)
+
+    def installed_here(self, package: Package) -> Installed | None:
+        """Return what of the package is installed in this very place, or None."""
+        key = f"pkgs/{package}"
+        try:
+            data = self.bucket.read(key)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return decode_installed(data, f"{self.address}/{key}")
+
+    def named_tables(self, package: Package) -> Iterator[Table]:
+        """Yield every table that the log here, or what is installed here, names."""
+        for kept in self.records(package):
+            yield from kept.record.tables.values()
+        installed = self.installed_here(package)
+        if installed is not None:
+            yield from installed.tables.values()
 
     # --- who may see it
 

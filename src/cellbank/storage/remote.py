@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from typing import Final
 
@@ -17,7 +17,7 @@ from cellbank.model.errors import (
     RemoteNotFound,
     RuleBroken,
 )
-from cellbank.model.log import Draft, Kept
+from cellbank.model.log import Draft, Kept, Table
 from cellbank.model.manifest import ManifestReader, decode_header, decode_page
 from cellbank.model.reference import Package
 from cellbank.storage import disk
@@ -37,6 +37,7 @@ from cellbank.storage.place import Place, check_writable
 
 Sink = Callable[[Data], None]
 PROBE_KEY: Final = "staging/probe"
+NO_TABLES: Final[Mapping[str, Table]] = {}
 
 
 class Missing(msgspec.Struct, frozen=True):
@@ -58,8 +59,8 @@ class Upload(ABC):
         """Return the digests of the header and pages that the remote lacks."""
 
     @abstractmethod
-    def missing(self) -> Missing:
-        """Return the objects of the manifest that the remote lacks."""
+    def missing(self, tables: Mapping[str, Table] = NO_TABLES) -> Missing:
+        """Return the objects of the manifest, and those of these tables, that the remote lacks."""
 
     @abstractmethod
     def send_pack(self, pack: bytes) -> None:
@@ -138,6 +139,9 @@ class Remote(ABC):
                 "Tell its owner; the package may have to be pushed there again.",
             )
         return found
+
+    def begin(self) -> None:  # noqa: B027  nothing is broken off in a folder
+        """Begin something new, from one thread: what was broken off before is over."""
 
     def stop(self) -> None:  # noqa: B027  nothing to wait for in a folder
         """Break off what is under way in other threads; what is asked later works again."""
@@ -237,6 +241,7 @@ class BucketUpload(Upload):
         self._condemned = place.condemned()
         self._counted: set[str] = set()
         self._lacking: set[str] = set()
+        self._told: set[str] = set()
 
     def _present(self, digests: set[str]) -> set[str]:
         return self._place.has_small(self._package, digests) - self._condemned
@@ -249,11 +254,13 @@ class BucketUpload(Upload):
         self._lacking |= wanted - here
         return wanted - here
 
-    def missing(self) -> Missing:
+    def missing(self, tables: Mapping[str, Table] = NO_TABLES) -> Missing:
         """Subtract what the newest manifest has, and look for the rest."""
         shared = self._shared_pages()
-        small: set[str] = set()
-        large: dict[str, int] = {}
+        named = {table.digest: table.size for table in tables.values()}
+        self._told |= named.keys()
+        small = {digest for digest, size in named.items() if size < SMALL_BELOW}
+        large = {digest: size for digest, size in named.items() if size >= SMALL_BELOW}
         for info in self._reader.header.pages:
             if info.digest in shared:
                 continue
@@ -317,6 +324,7 @@ class BucketUpload(Upload):
 
     def append(self, draft: Draft, *, public: bool | None = None) -> Kept:
         """One barrier, then the record."""
+        self._lacking |= {table.digest for table in draft.tables.values()} - self._told
         if self._lacking:
             raise Damaged(
                 f"{self._package}: {len(self._lacking)} objects were not sent, among them "

@@ -1,12 +1,13 @@
 """The store: objects and manifests on this disk, shared by all packages of this user."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
 
 from cellbank.model import canonical
+from cellbank.model.digest import SMALL_BELOW, digest_of
 from cellbank.model.errors import (
     ChainRefused,
     Damaged,
@@ -14,14 +15,19 @@ from cellbank.model.errors import (
     NotCanonical,
     NotInstalled,
 )
-from cellbank.model.log import Kept, State
+from cellbank.model.log import Kept, State, Table
 from cellbank.model.manifest import Entry, ManifestReader, decode_header
 from cellbank.model.names import near
 from cellbank.model.reference import Package
-from cellbank.model.want import Installed, decode_installed, encode_installed
+from cellbank.model.want import Installed, encode_installed
 from cellbank.storage import disk
 from cellbank.storage.layout import object_key
-from cellbank.storage.local import LocalBucket, file_digest, remove_stale_staging
+from cellbank.storage.local import (
+    LocalBucket,
+    file_digest,
+    read_file,
+    remove_stale_staging,
+)
 from cellbank.storage.place import Format, Place, check_place_id, check_writable, open_format
 
 
@@ -86,11 +92,9 @@ class Store(Place):
     def installed(self, package: Package) -> Installed | None:
         """Return what of the package is installed, here or in a borrowed store, or None."""
         for store in (self, *self.borrowed):
-            try:
-                data = store.files.read(f"pkgs/{package}")
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            return decode_installed(data, store.installed_path(package))
+            found = store.installed_here(package)
+            if found is not None:
+                return found
         return None
 
     def need_installed(self, package: Package) -> Installed:
@@ -212,13 +216,8 @@ class Store(Place):
         """Return the revisions of the package that this store knows, newest first."""
         found: dict[str, None] = {}
         for store in (self, *self.borrowed):
-            try:
-                installed = decode_installed(
-                    store.files.read(f"pkgs/{package}"), store.installed_path(package)
-                )
-            except (FileNotFoundError, NotADirectoryError):
-                pass
-            else:
+            installed = store.installed_here(package)
+            if installed is not None:
                 found[installed.revision] = None
                 found |= dict.fromkeys(installed.earlier)
             for kept in store.records(package):
@@ -226,12 +225,50 @@ class Store(Place):
                     found[kept.record.revision] = None
         return list(found)
 
+    # --- tables, here and in borrowed stores
+
+    def tables(self, package: Package, revision: str) -> dict[str, Table]:
+        """Return the tables of a revision by kind: as installed, else as the log names them."""
+        for store in (self, *self.borrowed):
+            installed = store.installed_here(package)
+            if installed is not None and installed.revision == revision and installed.tables:
+                return installed.tables
+            if found := Place.tables(store, package, revision):
+                return found
+        return {}
+
+    def tables_here(self, package: Package, tables: Mapping[str, Table]) -> dict[str, Table]:
+        """Return those of the tables whose bytes are here or in a borrowed store."""
+        small = {table.digest for table in tables.values() if table.size < SMALL_BELOW}
+        here = self.has_small(package, small) if small else set()
+        return {
+            kind: table
+            for kind, table in tables.items()
+            if table.digest in here or self.object_path(table.digest, table.size) is not None
+        }
+
+    def read_table(self, package: Package, table: Table) -> bytes:
+        """Return the bytes of a table, its digest checked.
+
+        Raises `Damaged`: It is not here. Raises `DigestMismatch`, `BadPack`: It is here, and
+        changed.
+        """
+        path = self.object_path(table.digest, table.size)
+        if path is None:
+            data = self.read_small(package, table.digest)
+        else:
+            data = read_file(path, table.size)
+        if len(data) != table.size or digest_of(data) != table.digest:
+            raise DigestMismatch(f"a table of {package}", table.digest, digest_of(data))
+        return data
+
     # --- files to open
 
-    def file_of(self, package: Package, entry: Entry) -> str | None:
-        """Return a file with the bytes of an entry, checked on first use, or None if not here.
+    def file_of(self, package: Package, entry: Entry | Table) -> str | None:
+        """Return a file with the bytes of an entry or a table, checked on first use, or None.
 
-        A small object is written out to `unpacked/`, which is a cache.
+        A small object is written out to `unpacked/`, which is a cache. None says that it is not
+        here.
 
         Raises `DigestMismatch`, `BadPack`: The bytes here are not the bytes of the entry.
         """

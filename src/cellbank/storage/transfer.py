@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -15,14 +16,15 @@ from cellbank.model.errors import (
     Damaged,
     DigestMismatch,
     DiskFull,
+    IntegrityError,
     NetworkError,
     NotFetched,
     NotFound,
     Unreachable,
 )
-from cellbank.model.log import Draft, Kept
+from cellbank.model.log import Draft, Kept, Table, tables_of
 from cellbank.model.manifest import Entry, ManifestReader, check_manifest, decode_header
-from cellbank.model.progress import Watcher, ignore
+from cellbank.model.progress import Said, Watcher, ignore
 from cellbank.model.reference import Package
 from cellbank.storage import disk
 from cellbank.storage.jobs import Counter, run_all
@@ -95,6 +97,14 @@ def plan_fetch(
         len(missing),
         sum(missing.values()),
     )
+
+
+def table_entries(tables: Mapping[str, Table]) -> list[Entry]:
+    """Return tables as entries, for what moves and checks objects; `path` is for messages."""
+    return [
+        Entry(path=f"table {kind}", digest=table.digest, size=table.size)
+        for kind, table in tables.items()
+    ]
 
 
 def present_in(store: Store, package: Package) -> Callable[[set[str], dict[str, int]], set[str]]:
@@ -213,6 +223,7 @@ def fetch(
     `Damaged`, `NetworkError`, `Interrupted`: What was verified until then is kept.
     """
     check_room(store, plan.bytes + (1 << 20) * bool(plan))
+    remote.begin()
     counter = Counter("download", plan.bytes, watch, remote.stop)
     with filling(store) as batch:
         try:
@@ -225,6 +236,45 @@ def fetch(
         finally:
             batch.commit()
     store.packs(package).refresh()
+
+
+def tables_at(remote: Remote, package: Package, revision: str, newest: Kept) -> dict[str, Table]:
+    """Return the tables of a revision at a remote whose newest record is given.
+
+    Raises `NotCanonical`, `NetworkError`: The log cannot be read as far as needed.
+    """
+    found = tables_of([newest], revision)
+    if found or newest.record.number == 0:
+        return found
+    return tables_of(remote.records(package), revision)
+
+
+def fetch_tables(
+    store: Store,
+    remote: Remote,
+    package: Package,
+    tables: Mapping[str, Table],
+    watch: Watcher = ignore,
+) -> dict[str, Table]:
+    """Bring tables into the store, as many as can be had; return those that are here.
+
+    A table follows from the entries: one that cannot be had is told, and keeps nothing else back.
+
+    Raises `DiskFull`, `NetworkError`, `Interrupted`: As `fetch` does.
+    """
+    plan = plan_fetch(table_entries(tables), present_in(store, package))
+    try:
+        if plan:
+            fetch(store, remote, package, plan, watch)
+    except IntegrityError as error:
+        if len(tables) > 1:
+            found: dict[str, Table] = {}
+            for kind, table in tables.items():
+                found |= fetch_tables(store, remote, package, {kind: table}, watch)
+            return found
+        watch(Said(f"The table {min(tables)} of {package} is left out: {error.message}"))
+        return {}
+    return dict(tables)
 
 
 def _fetch_small(
@@ -356,7 +406,9 @@ def push(
     watch: Watcher = ignore,
     executor: Executor | None = None,
 ) -> Kept:
-    """Send a revision to a remote: only what it lacks, the record last.
+    """Send a revision, and the tables that the draft names, to a remote.
+
+    Only what it lacks is sent, the record last.
 
     Raises `Damaged`: Something of the revision is not in this store. Raises `PushConflict`: The
     remote moved on.
@@ -369,7 +421,7 @@ def push(
         for pack in _packs(store, package, _in_order(reader, revision, upload.pages())):
             upload.send_pack(pack)
         for attempt in range(PUSH_TRIES):
-            _send(store, package, reader, upload, Way(watch, executor, remote.stop))
+            _send(store, package, reader, draft.tables, upload, Way(watch, executor, remote.stop))
             try:
                 return upload.append(draft, public=public)
             except (Damaged, NotFound):
@@ -397,12 +449,13 @@ def _packs(store: Store, package: Package, digests: list[str]) -> Iterator[bytes
     yield from write_packs((digest, store.read_small(package, digest)) for digest in digests)
 
 
-def _check_small(store: Store, package: Package, reader: ManifestReader, plan: Plan) -> None:
+def _check_small(
+    store: Store, package: Package, entries: Iterable[Entry], wanted: set[str]
+) -> None:
     """Raise `NotFetched` before anything is sent if a small object is not in the store."""
-    wanted = {*plan.documents, *plan.other}
     lacking = wanted - store.has_small(package, wanted)
     if lacking:
-        path = next(entry.path for entry in reader if entry.digest in lacking)
+        path = next(entry.path for entry in entries if entry.digest in lacking)
         raise NotFetched(str(package), path)
 
 
@@ -414,28 +467,39 @@ class Way(msgspec.Struct, frozen=True):
     break_off: Callable[[], None] | None = None
 
 
-def _send(store: Store, package: Package, reader: ManifestReader, upload: Upload, way: Way) -> None:
-    missing = upload.missing()
-    small, large = missing.small, missing.large
-    if not small and not large:
+def _send(
+    store: Store,
+    package: Package,
+    reader: ManifestReader,
+    tables: Mapping[str, Table],
+    upload: Upload,
+    way: Way,
+) -> None:
+    missing = upload.missing(tables)
+    lacking = missing.small | missing.large.keys()
+    if not lacking:
         return
-    plan = plan_fetch(reader, lambda smalls, larges: ({*smalls, *larges} - small) - large.keys())
-    counter = Counter("upload", plan.bytes, way.watch, way.break_off)
+    plan = plan_fetch(reader, lambda smalls, larges: {*smalls, *larges} - lacking)
+    planned = {*plan.parts, *plan.documents, *plan.other, *plan.large}
+    more = plan_fetch(
+        table_entries(tables), lambda smalls, larges: {*smalls, *larges} - (lacking - planned)
+    )
+    large = plan.large | more.large
     paths = {}
-    for digest, entry in plan.large.items():
+    for digest, entry in large.items():
         path = store.object_path(digest, entry.size)
         if path is None:
             raise NotFetched(str(package), entry.path)
         paths[digest] = path
-    _check_small(store, package, reader, plan)
-    for group in (plan.parts, plan.documents, plan.other):
+    entries = chain(reader, table_entries(tables))
+    _check_small(store, package, entries, {*plan.documents, *plan.other, *more.other})
+    counter = Counter("upload", plan.bytes + more.bytes, way.watch, way.break_off)
+    for group in ([*plan.parts, *more.other], plan.documents, plan.other):
         for pack in _packs(store, package, list(group)):
             upload.send_pack(pack)
-    counter.add(plan.bytes - sum(entry.size for entry in plan.large.values()))
+    counter.add(plan.bytes + more.bytes - sum(entry.size for entry in large.values()))
 
     def job(digest: str) -> Callable[[], None]:
-        return lambda: upload.send_object(
-            digest, plan.large[digest].size, paths[digest], counter.add
-        )
+        return lambda: upload.send_object(digest, large[digest].size, paths[digest], counter.add)
 
-    run_all([job(digest) for digest in plan.large], counter, way.executor)
+    run_all([job(digest) for digest in large], counter, way.executor)
