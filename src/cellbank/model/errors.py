@@ -5,6 +5,7 @@
     CellbankError
     ├── RuleBroken (2)       InvalidName InvalidPaths InvalidReference AmbiguousReference
     │                        AmbiguousAttribute EmptyPackage BadInput BadImage
+    │                        ProblemsFound
     ├── NotSignedIn (3)      Forbidden
     ├── NotFound (4)         PackageNotFound RevisionNotFound EntryNotFound NotInstalled NotFetched
     │                        RemoteNotFound
@@ -18,7 +19,7 @@
 the facts the class was made from, so an error can be pickled, sent over the wire and made again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 
@@ -119,6 +120,18 @@ class BadImage(RuleBroken):
     def __init__(self, where: str, reason: str, advice: str = "") -> None:
         self.message = f"{where}: {reason}"
         self.advice = advice
+
+
+class ProblemsFound(RuleBroken):
+    """What is wrong with a recipe, or with the tables and images that it names: all of it."""
+
+    def __init__(self, title: str, problems: Sequence[Mapping[str, Any]]) -> None:
+        self.problems = [dict(problem) for problem in problems if isinstance(problem, Mapping)]
+        warnings = sum(problem.get("severity") == "warning" for problem in self.problems)
+        counts = {"error": len(problems) - warnings, "warning": warnings}
+        said = [f"{n} {word}{'s' if n != 1 else ''}" for word, n in counts.items() if n]
+        self.message = f"{title}: {', '.join(said)}"
+        self.advice = "Mend them, then build again. Nothing was built."
 
 
 # --- 3: sign-in -------------------------------------------------------------------------------
