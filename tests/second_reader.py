@@ -100,20 +100,21 @@ PLACE = "format:one id:id read:texts write:texts"
 RECORD = (
     "author:text? base:digest? derived_from:object? event:text expect:text? format:one "
     "history:digest? message:text? name:text? nonce:id number:number package:package "
-    "packs:digests? previous:digest? revision:digest? state:object? tables:object_of? time:text?"
+    "packs:digests? previous:digest? revision:digest? state:object? tables:tables? time:text?"
 )
 STATE = (
     "deleted:bool? frozen:bool? gone:text_of? latest:digest? moved_to:package? "
     "tags:digest_of? versions:digest_of? yanked:text_of?"
 )
+TABLE = "digest:digest size:gib writer:text?"
 SEEN = "digest:digest number:number state:object"
 HISTORY = "earlier:digest? format:one records:objects"
 INSTALLED = (
     "address:text? earlier:digests? format:one number:number? package:package record:digest? "
-    "remote:id revision:digest want:want"
+    "remote:id revision:digest tables:tables? want:want"
 )
 DEFAULTS = {"bool": False, "number": 0, "object": {}, "digests": []}
-DEFAULTS |= {kind: {} for kind in ("digest_of", "object_of", "text_of")}
+DEFAULTS |= {kind: {} for kind in ("digest_of", "tables", "text_of")}
 
 
 def integer(low: int, high: int) -> Callable[[Any], bool]:
@@ -126,6 +127,12 @@ def array(of: str) -> Callable[[Any], bool]:
 
 def values(of: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, dict) and all(map(CHECKS[of], value.values()))
+
+
+def are_tables(value: Any) -> bool:
+    if not isinstance(value, dict) or len(value) > 64 or not all(map(NAME.fullmatch, value)):
+        return False
+    return all(fill(table, TABLE) for table in value.values())
 
 
 def is_package(text: Any) -> bool:
@@ -147,12 +154,13 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "count": integer(0, 10_000_000),
     "number": integer(0, LAST),
     "size": integer(0, MOST),
+    "gib": integer(0, 1024 * MIB),
     "package": is_package,
     "digests": array("digest"),
     "objects": array("object"),
     "texts": array("text"),
     "digest_of": values("digest"),
-    "object_of": values("object"),
+    "tables": are_tables,
     "text_of": values("text"),
 }
 
@@ -400,6 +408,19 @@ class Place:
             found = {each for each in revisions if each.startswith(qualifier[1:])}
         need(len(found) == 1, f"{package}{qualifier} names {len(found)} revisions")
         return found.pop()
+
+    def tables(self, package: str, revision: str) -> dict[str, bytes]:
+        """Return the bytes of the tables of a revision: as installed, else as the log names."""
+        records = self.records(package) if self.keys(package) else []
+        named = [r["tables"] for r in records if r["revision"] == revision]
+        if (self.folder / "pkgs" / package).exists():
+            here = self.installed(package)
+            named += [here["tables"]] if here["revision"] == revision else []
+        get, found = self.getter(package), {}
+        for kind, table in [each for each in named if each][-1].items():
+            found[kind] = get(table["digest"])
+            need(len(found[kind]) == table["size"], f"the table {kind}: size")
+        return found
 
     def installed(self, package: str) -> dict[str, Any]:
         """Return the document of what is installed."""

@@ -12,7 +12,10 @@ import zstandard
 from blake3 import blake3
 
 import cellbank
+from cellbank.model.reference import Package
+from cellbank.storage.store import Store
 from tests.second_reader import LAST, MIB, Place, decode, digest_of, read_manifest, read_pack, spell
+from tests.storage.making import add_tables
 
 GOLDEN = Path(__file__).parent / "golden"
 SMALL = {
@@ -144,6 +147,20 @@ def test_the_store_says_what_is_installed_and_what_it_saw(pushed: Path, own_home
     remote.keys("lab/x")[0].unlink()
     with pytest.raises(ValueError, match="older"):
         store.check_seen(remote, "lab/x")
+
+
+def test_tables_are_read_where_they_were_built_pushed_and_installed(
+    pushed: Path, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = {"fovs": b"PAR1 fovs PAR1", "wells": b"PAR1" + bytes(200_000)}
+    package = Package("lab", "x")
+    add_tables(Store.at(str(own_home)), {"fovs": b"PAR1 older PAR1"}, package)
+    add_tables(Store.at(str(own_home)), tables, package)
+    cellbank.push("lab/x", to=str(pushed))
+    monkeypatch.setenv("CELLBANK_HOME", str(tmp_path / "other"))
+    cellbank.install("lab/x", from_=str(pushed))
+    for folder in own_home, pushed, tmp_path / "other":
+        assert tables == Place(folder).tables("lab/x", Place(pushed).resolve("lab/x"))
 
 
 def test_what_another_user_installed_is_read(

@@ -78,6 +78,14 @@ def keep_tables(
     return {kind: Table(digest_of(data), len(data), "test") for kind, data in tables.items()}
 
 
+def add_tables(store: Store, tables: Mapping[str, bytes], package: Package) -> dict[str, Table]:
+    """Name tables of the latest revision in the log of a store, as a build does."""
+    kept = keep_tables(store, tables, package)
+    revision = store.state_of(package).record.state.latest
+    store.append(package, event("tables", revision=revision, tables=kept))
+    return kept
+
+
 def draft(revision: str, base: str = "", **fields: object) -> Draft:
     """A draft of a push with a nonce of its own."""
     return Draft(event="push", nonce=secrets.token_hex(16), revision=revision, base=base, **fields)
