@@ -40,7 +40,10 @@ class Table(Part, frozen=True):
             "password stands in the recipe."
         ),
     ] = ""
-    format: Literal["", "csv", "tsv", "parquet", "excel", "sqlite"] = ""
+    format: Annotated[
+        Literal["", "csv", "tsv", "parquet", "excel", "sqlite"],
+        Meta(description="What the file is, where the end of its name does not tell."),
+    ] = ""
     table: Annotated[str, Meta(description="The table or view in a database.")] = ""
     query: Annotated[str, Meta(description="A SELECT, in place of `table`.")] = ""
     sheet: Annotated[str, Meta(description="The sheet of a workbook; default: the first.")] = ""
@@ -55,12 +58,17 @@ class Field(Part, frozen=True):
 
     column: Annotated[str, Meta(description="Default: the name of the field.")] = ""
     value: Annotated[Any, Meta(description="The same for every record.")] = UNSET
-    type: TypeName | Literal[""] = ""
-    description: str = ""
-    unit: str = ""
-    nullable: bool = True
-    format: str = ""
-    separator: str = ";"
+    type: Annotated[
+        TypeName | Literal[""],
+        Meta(description="Default: that of the standard field of this name, else string."),
+    ] = ""
+    description: Annotated[str, Meta(description="For people, in SCHEMA.")] = ""
+    unit: Annotated[str, Meta(description="Of a number, for people, in SCHEMA.")] = ""
+    nullable: Annotated[bool, Meta(description="Whether a struct may be without it.")] = True
+    format: Annotated[
+        str, Meta(description="Of a date, as in strptime: %m/%d/%Y; default: %Y-%m-%d.")
+    ] = ""
+    separator: Annotated[str, Meta(description="Between the values of a list in one cell.")] = ";"
 
 
 class Attribute(Part, frozen=True):
@@ -79,13 +87,17 @@ class Attribute(Part, frozen=True):
         Meta(description="Default: that of the standard attribute of this name, else string."),
     ] = ""
     description: Annotated[str, Meta(description="For people, in SCHEMA.")] = ""
-    unit: str = ""
+    unit: Annotated[str, Meta(description="Of a number, for people, in SCHEMA: %, µm.")] = ""
     nullable: Annotated[bool, Meta(description="Whether a record may be without it.")] = True
-    format: Annotated[str, Meta(description="Of a date, as in strptime: %m/%d/%Y.")] = ""
+    format: Annotated[
+        str, Meta(description="Of a date, as in strptime: %m/%d/%Y; default: %Y-%m-%d.")
+    ] = ""
     separator: Annotated[str, Meta(description="Between the values of a list in one cell.")] = ";"
     one_of: Annotated[list[Any], Meta(description="The values that are allowed.")] = []
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: Annotated[float | None, Meta(description="The least number that is allowed.")] = None
+    maximum: Annotated[float | None, Meta(description="The greatest number that is allowed.")] = (
+        None
+    )
     fields: Annotated[
         dict[str, Field | str | None],
         Meta(description="The values of each struct of a list; makes the attribute one."),
@@ -148,11 +160,13 @@ class Record(Part, frozen=True):
     where: Annotated[
         dict[str, str | int | bool], Meta(description="Only rows with these values.")
     ] = {}
-    line: Link | str = ""
-    plate: Link | str = ""
-    well: Link | str = ""
-    fov: Link | str = ""
-    image: Image | None = None
+    line: Annotated[Link | str, Meta(description="The column with the key of its cell line.")] = ""
+    plate: Annotated[Link | str, Meta(description="The column with the key of its plate.")] = ""
+    well: Annotated[Link | str, Meta(description="The column with the key of its well.")] = ""
+    fov: Annotated[
+        Link | str, Meta(description="The column with the key of its field of view.")
+    ] = ""
+    image: Annotated[Image | None, Meta(description="Where its image is.")] = None
     attributes: Annotated[
         dict[str, Attribute | str | None],
         Meta(description="Name → what it is; a text alone is the name of its column."),
@@ -162,13 +176,15 @@ class Record(Part, frozen=True):
 class Records(Part, frozen=True):
     """What each kind of record is made from."""
 
-    fov: Record
-    line: Record | None = None
-    plate: Record | None = None
-    well: Record | None = None
-    cell_seg: Record | None = None
-    nuclei_seg: Record | None = None
-    structure_seg: Record | None = None
+    fov: Annotated[Record, Meta(description="Fields of view: one row, one image each.")]
+    line: Annotated[Record | None, Meta(description="Cell lines.")] = None
+    plate: Annotated[Record | None, Meta(description="Plates.")] = None
+    well: Annotated[Record | None, Meta(description="Wells.")] = None
+    cell_seg: Annotated[Record | None, Meta(description="Segmentations of cells.")] = None
+    nuclei_seg: Annotated[Record | None, Meta(description="Segmentations of nuclei.")] = None
+    structure_seg: Annotated[
+        Record | None, Meta(description="Segmentations of the tagged structure.")
+    ] = None
 
 
 class PerLine(Part, frozen=True):
@@ -182,41 +198,47 @@ class PerLine(Part, frozen=True):
 class Sample(Part, frozen=True):
     """A package with a few fields of view, spread over all lines."""
 
-    name: str = "random_sample"
-    fovs: Annotated[int, Meta(ge=1)] = 20
-    seed: int = 0
+    name: Annotated[str, Meta(description="The name of the package.")] = "random_sample"
+    fovs: Annotated[int, Meta(ge=1, description="How many fields of view.")] = 20
+    seed: Annotated[int, Meta(description="Another number draws another sample.")] = 0
 
 
 class Subset(Part, frozen=True):
     """A package with the fields of view that a condition selects, and what belongs to them."""
 
     where: Annotated[str, Meta(min_length=1, description="An SQL condition: cell_viability > 98.")]
-    title: str = ""
-    description: str = ""
+    title: Annotated[str, Meta(description="Of its README; default: made of the name.")] = ""
+    description: Annotated[str, Meta(description="What the README says of it.")] = ""
 
 
 class Packages(Part, frozen=True):
     """Which packages are made of the records."""
 
-    per_line: PerLine | None = None
-    all: str = ""
-    sample: Sample | None = None
-    subsets: dict[str, Subset] = {}
+    per_line: Annotated[PerLine | None, Meta(description="One package for every line.")] = None
+    all: Annotated[str, Meta(description="The name of the package with all records.")] = ""
+    sample: Annotated[
+        Sample | None, Meta(description="A package with a few fields of view of all lines.")
+    ] = None
+    subsets: Annotated[
+        dict[str, Subset], Meta(description="Name → a package with what a condition selects.")
+    ] = {}
 
 
 class Recipe(Part, frozen=True):
     """A recipe for a family of cell-line packages."""
 
-    format: Literal[1]
-    title: Annotated[str, Meta(min_length=1)]
-    tables: Annotated[dict[str, Table], Meta(min_length=1)]
-    records: Records
-    packages: Packages
-    description: str = ""
+    format: Annotated[Literal[1], Meta(description="Of the recipe: 1.")]
+    title: Annotated[str, Meta(min_length=1, description="Of the packages, for people.")]
+    tables: Annotated[
+        dict[str, Table], Meta(min_length=1, description="Name → where the table is.")
+    ]
+    records: Annotated[Records, Meta(description="What each kind of record is made from.")]
+    packages: Annotated[Packages, Meta(description="Which packages are made of the records.")]
+    description: Annotated[str, Meta(description="What the READMEs say of the packages.")] = ""
     license: Annotated[str, Meta(description="An SPDX name, or a sentence.")] = ""
-    authors: list[str] = []
+    authors: Annotated[list[str], Meta(description="Who made the data.")] = []
     cite: Annotated[str, Meta(description="What to cite beside the package's revision.")] = ""
-    contact: str = ""
+    contact: Annotated[str, Meta(description="Whom to ask: a name, an address.")] = ""
     label_overlap: Annotated[
         float,
         Meta(ge=0, le=1, description="Share of a nucleus that may lie outside of its cell."),
