@@ -14,6 +14,8 @@ from cellbank.api.checking import verify
 from cellbank.api.having import Removed, export, gc, install, load, remove
 from cellbank.api.making import Pushed, build, push
 from cellbank.api.naming import tag, version
+from cellbank.api.sampling import sample
+from cellbank.cells.sample.sampled import Sampled
 from cellbank.model.changes import Changes
 from cellbank.model.progress import Progress, Said
 from cellbank.packages.build import Built
@@ -43,6 +45,7 @@ __all__ = [
     "Pushed",
     "Removed",
     "Said",
+    "Sampled",
     "Share",
     "Verified",
     "add_remote",
@@ -64,6 +67,7 @@ __all__ = [
     "remotes",
     "remove",
     "remove_remote",
+    "sample",
     "tag",
     "tree",
     "verify",

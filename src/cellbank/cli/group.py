@@ -15,6 +15,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "push": "making",
         "version": "naming",
         "tag": "naming",
+        "sample": "sampling",
     },
     "Get packages and use them": {
         "install": "having",

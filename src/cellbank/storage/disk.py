@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 fault: Callable[[str, str], None] | None = None
 """Called with (kind, path) before every change; a test may raise or kill from it."""
@@ -243,6 +243,33 @@ def write_cache(path: str, data: bytes, mode: int = 0o600) -> None:
     make_folders(folder)
     temporary = _temporary(folder, f".{name}", data, mode, durable=False)
     try:
+        rename(temporary, path)
+    except BaseException:
+        remove(temporary)
+        raise
+
+
+# --- whole large files ------------------------------------------------------------------------
+
+
+@contextmanager
+def new_file(path: str, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Give a new file to write and to seek in; it gets its name when it is whole."""
+    with new_path(path) as temporary:
+        _step("create", path)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(temporary, flags, mode), "w+b") as file:
+            yield file
+
+
+@contextmanager
+def new_path(path: str) -> Iterator[str]:
+    """Give a free name to a library that writes files itself; what is whole gets its own name."""
+    folder, name = os.path.split(path)
+    make_folders(folder)
+    temporary = os.path.join(folder, f".{random_name(name)}")
+    try:
+        yield temporary
         rename(temporary, path)
     except BaseException:
         remove(temporary)
