@@ -1,0 +1,43 @@
+"""What the bytes of an image file show: its axes, channels and planes. Knows no packages."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__all__ = [
+    "Conversion",
+    "Header",
+    "LabelFacts",
+    "check_data",
+    "compare_labels",
+    "convert",
+    "read_header",
+    "read_planes",
+    "write_ome_tiff",
+]
+
+if TYPE_CHECKING:
+    from cellbank.images.convert import Conversion, convert
+    from cellbank.images.header import Header, read_header
+    from cellbank.images.labels import LabelFacts, compare_labels
+    from cellbank.images.ometiff import write_ome_tiff
+    from cellbank.images.planes import read_planes
+    from cellbank.images.soundness import check_data
+
+_ROOMS = {
+    "Conversion": "convert",
+    "convert": "convert",
+    "Header": "header",
+    "read_header": "header",
+    "LabelFacts": "labels",
+    "compare_labels": "labels",
+    "read_planes": "planes",
+    "check_data": "soundness",
+    "write_ome_tiff": "ometiff",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for when it is asked for: numpy and tifffile are slow to import."""
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'cellbank.images' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"cellbank.images.{_ROOMS[name]}"), name)

@@ -1,0 +1,198 @@
+"""What OME-XML says of an image, read leniently: vendors write it in many ways.
+
+OME-XML 2016-06 and its ancestors; namespaces are ignored. Only what places pixels and names
+channels is read.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Final
+from xml.etree.ElementTree import Element, ParseError, fromstring
+
+import msgspec
+
+from cellbank.model.errors import BadImage
+
+_TIMES: Final = {"mm": 1e3, "cm": 1e4, "m": 1e6, "millimeter": 1e3, "millimetre": 1e3}
+_PARTS: Final = {"nm": 1e3, "pm": 1e6, "Å": 1e4, "nanometer": 1e3, "nanometre": 1e3}
+_MICRO: Final = {"µm", "μm", "um", "micron", "microns", "micrometer", "micrometre"}
+
+MAX_PLANES: Final = 1 << 24
+
+
+class InvalidOme(Exception):
+    """The description looks like OME-XML and is not."""
+
+
+class Block(msgspec.Struct, frozen=True, gc=False):
+    """A run of pages, and the plane that the first of them is (a TiffData element)."""
+
+    page: int
+    first: dict[str, int]
+    count: int | None
+
+
+class Described(msgspec.Struct, frozen=True):
+    """What OME-XML says of the file's first image."""
+
+    axes: str
+    """All five, slowest first: `TZCYX`."""
+    sizes: dict[str, int]
+    channels: tuple[str | None, ...]
+    samples: int
+    pixel_size: dict[str, float]
+    blocks: tuple[Block, ...]
+    notes: tuple[str, ...]
+    images: int = 1
+
+    def order(self, pages: int) -> list[int | None]:
+        """Return for each plane, in the order of the axes, its page; None where there is none."""
+        leading = [(axis, self.sizes[axis]) for axis in self.axes[:-2]]
+        planes = math.prod(size for _, size in leading)
+        if len(self.blocks) <= 1 and not any(
+            b.page or any(b.first.values()) or b.count not in {None, planes} for b in self.blocks
+        ):
+            return [n if n < pages else None for n in range(planes)]
+        placed: list[int | None] = [None] * planes
+        for block in self.blocks:
+            start = 0
+            for axis, size in leading:
+                start = start * size + block.first.get(axis, 0)
+            count = pages - block.page if block.count is None else block.count
+            for n in range(max(0, min(count, pages - block.page, planes - start))):
+                placed[start + n] = block.page + n
+        return placed
+
+
+def looks_like_ome(description: bytes) -> bool:
+    """Tell whether a page's description is meant to be OME-XML."""
+    return description[-16:].rstrip(b"\0 \r\n\t").endswith(b"OME>")
+
+
+def to_micrometre(value: float, unit: str) -> float | None:
+    """Return a length in µm; None for a unit that is no length, or for no length at all."""
+    if not (math.isfinite(value) and value > 0):
+        return None
+    if unit in _MICRO:
+        return value
+    if unit in _TIMES:
+        return value * _TIMES[unit]
+    return value / _PARTS[unit] if unit in _PARTS else None
+
+
+def parse(description: bytes, name: str, samples: int) -> Described:
+    """Read the OME-XML of a file whose first page has so many samples a pixel.
+
+    Raises `InvalidOme`: It makes no sense. Raises `BadImage`: It has a DOCTYPE (entities can make a
+    small text huge), or parts of the image lie in other files.
+    """
+    try:
+        text = description.decode()
+    except UnicodeDecodeError:
+        text = description.decode("latin-1")
+    if "<!DOCTYPE" in text:
+        raise BadImage(name, "its OME-XML has a DOCTYPE, which is not allowed there")
+    try:
+        root = fromstring(text)  # noqa: S314
+    except ParseError as error:
+        raise InvalidOme(str(error)) from None
+    images = list(_children(root, "Image"))
+    if next(_children(root, "BinaryOnly"), None) is not None:
+        raise _elsewhere(name)
+    pixels = next((p for image in images for p in _children(image, "Pixels")), None)
+    if pixels is None:
+        raise InvalidOme("no image is described")
+    _refuse_other_files(root, pixels, name)
+    described = _described(pixels, samples)
+    return msgspec.structs.replace(described, images=len(images))
+
+
+def _children(element: Element, tag: str) -> Iterator[Element]:
+    return (child for child in element if child.tag.rpartition("}")[2] == tag)
+
+
+def _elsewhere(name: str) -> BadImage:
+    return BadImage(
+        name,
+        "parts of this image lie in other files (a multi-file OME-TIFF)",
+        "Save it as one file, for example with Bio-Formats' bfconvert.",
+    )
+
+
+def _refuse_other_files(root: Element, pixels: Element, name: str) -> None:
+    named = {
+        (uuid.text or "").strip()
+        for data in _children(pixels, "TiffData")
+        for uuid in _children(data, "UUID")
+    }
+    own = root.get("UUID")
+    # A file that was renamed still has its own UUID.
+    if (own and named - {own}) or len(named) > 1:
+        raise _elsewhere(name)
+
+
+def _int(element: Element, key: str, default: int | None = None) -> int:
+    value = element.get(key)
+    if value is None and default is not None:
+        return default
+    try:
+        return int(value or "")
+    except ValueError:
+        raise InvalidOme(f"{key} is {str(value)[:40]!r}") from None
+
+
+def _described(pixels: Element, samples: int) -> Described:
+    axes = (pixels.get("DimensionOrder") or "XYCZT")[::-1]
+    if sorted(axes) != sorted("TCZYX") or axes[-2:] != "YX":
+        raise InvalidOme(f"DimensionOrder is {axes[::-1][:40]!r}")
+    sizes = {axis: _int(pixels, f"Size{axis}") for axis in axes}
+    channels = list(_children(pixels, "Channel"))
+    said = _int(channels[0], "SamplesPerPixel", 1) if channels else 1
+    spp = said if said > 1 else samples
+    if spp > 1 and sizes["C"] % spp == 0:
+        sizes["C"] //= spp
+    if min(sizes.values()) < 1 or math.prod(sizes[a] for a in "TCZ") > MAX_PLANES:
+        raise InvalidOme(f"sizes of {'×'.join(str(sizes[axis]) for axis in axes)}")
+    sizes_by_axis, notes = _pixel_sizes(pixels)
+    names = [channel.get("Name") or channel.get("Fluor") for channel in channels]
+    if names and len(names) != sizes["C"]:
+        notes.append(f"{len(names)} channels are described, the image has {sizes['C']}")
+        names = (names + [None] * sizes["C"])[: sizes["C"]]
+    return Described(
+        axes=axes,
+        sizes=sizes,
+        channels=tuple(names),
+        samples=spp,
+        pixel_size=sizes_by_axis,
+        blocks=tuple(_blocks(pixels, axes)),
+        notes=tuple(notes),
+    )
+
+
+def _pixel_sizes(pixels: Element) -> tuple[dict[str, float], list[str]]:
+    found, notes = {}, []
+    for axis in "ZYX":
+        said = pixels.get(f"PhysicalSize{axis}")
+        if said is None:
+            continue
+        unit = pixels.get(f"PhysicalSize{axis}Unit", "µm")
+        try:
+            size = to_micrometre(float(said), unit)
+        except ValueError:
+            size = None
+        if size is None:
+            notes.append(f"PhysicalSize{axis} is {said[:40]} {unit[:40]}, which is no length")
+        else:
+            found[axis] = size
+    return found, notes
+
+
+def _blocks(pixels: Element, axes: str) -> Iterator[Block]:
+    for data in _children(pixels, "TiffData"):
+        one = 1 if "IFD" in data.attrib else -1
+        count = _int(data, "PlaneCount", _int(data, "NumPlanes", one))
+        first = {axis: _int(data, f"First{axis}", 0) for axis in axes[:-2]}
+        page = _int(data, "IFD", 0)
+        if page < 0 or min(first.values()) < 0:
+            raise InvalidOme("a TiffData element with a negative number")
+        yield Block(page, first, count if count >= 0 else None)

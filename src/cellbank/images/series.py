@@ -1,0 +1,90 @@
+"""Headers of TIFF files that are not OME-TIFF, as tifffile understands their many dialects."""
+
+import logging
+from typing import Any
+
+import msgspec
+import tifffile
+
+from cellbank.images.omexml import to_micrometre
+from cellbank.images.source import Window
+from cellbank.model.errors import BadImage
+
+# What it has to say about bad files goes into our errors, not to stderr.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+class Series(msgspec.Struct, frozen=True):
+    """What tifffile makes of the first image of a file."""
+
+    format: str
+    axes: str
+    shape: tuple[int, ...]
+    pages: tuple[int | None, ...]
+    offset: int | None
+    """Where all planes lie in a row, if they do."""
+    notes: tuple[str, ...]
+    images: int
+    channels: tuple[str | None, ...] = ()
+    pixel_size: dict[str, float] = {}
+
+
+def read_series(window: Window, description: bytes) -> Series:
+    """Read what is known of the first series that tifffile finds."""
+    window.file.seek(0)
+    # `_multifile`: no other file is opened because this one names it.
+    with tifffile.TiffFile(window.file, _multifile=False) as tiff:
+        series = tiff.series[0]
+        axes, shape = str(series.axes), tuple(int(n) for n in series.shape)
+        kind = "imagej-tiff" if tiff.is_imagej else "tiff"
+        pages, offset = _places(window, series)
+        details = _imagej(tiff) if tiff.is_imagej else {}
+        count = len(tiff.series)
+    if not axes.endswith(("YX", "YXS")) or len(axes) != len(shape):
+        raise BadImage(window.name, f"its axes {axes} are not understood", "Save it as OME-TIFF.")
+    notes: tuple[str, ...] = ()
+    if description.startswith(b"<?xml") and b"OME" in description[:2000]:
+        notes = ("invalid OME-XML: it does not end",)
+    return Series(
+        format=kind,
+        axes=axes,
+        shape=shape,
+        pages=pages,
+        offset=offset,
+        images=count,
+        notes=notes,
+        **details,
+    )
+
+
+def _places(window: Window, series: Any) -> tuple[tuple[int | None, ...], int | None]:
+    pages = tuple(None if page is None else int(page.index) for page in series.pages)
+    if series.dataoffset is None:
+        return pages, None
+    if series.dataoffset + series.nbytes > window.size:
+        end = series.dataoffset + series.nbytes
+        reason = f"truncated: its pixels end at byte {end} of {window.size}"
+        raise BadImage(window.name, reason)
+    return pages, int(series.dataoffset)
+
+
+def _imagej(tiff: Any) -> dict[str, Any]:
+    """Return channel names and pixel size as ImageJ keeps them."""
+    said = tiff.imagej_metadata or {}
+    unit = str(said.get("unit", "")).replace("\\u00B5", "µ").strip()
+    sizes = {"Z": said.get("spacing")} if said.get("slices", 1) > 1 else {}
+    for axis, tag in (("Y", 283), ("X", 282)):
+        value = tiff.pages.first.tags.valueof(tag)
+        if isinstance(value, tuple) and len(value) == 2 and value[0]:
+            sizes[axis] = value[1] / value[0]
+    pixel_size = {
+        axis: length
+        for axis, size in sizes.items()
+        if isinstance(size, int | float) and (length := to_micrometre(float(size), unit))
+    }
+    count = int(said.get("channels", 1))
+    labels = said.get("Labels")
+    channels: tuple[str, ...] = ()
+    if isinstance(labels, list) and len(labels) == count > 1:
+        channels = tuple(map(str, labels))
+    return {"pixel_size": pixel_size, "channels": channels}

@@ -1,0 +1,210 @@
+"""Whether the pixels of an image file are all there and can be decoded."""
+
+import math
+from typing import Any, Final
+
+from cellbank.images.directory import UNCOMPRESSED, Directories, Page
+from cellbank.images.header import Layout, read_layout
+from cellbank.images.source import Source, Window, opened
+from cellbank.model.errors import BadImage
+
+MAX_SEGMENT: Final = 1 << 30
+"""Bytes of a compressed strip or tile when decoded."""
+
+_TO_BYTES: Final = {
+    5: "lzw_decode",
+    8: "deflate_decode",
+    32773: "packbits_decode",
+    32946: "deflate_decode",
+    34925: "lzma_decode",
+    34926: "zstd_decode",
+    50000: "zstd_decode",
+}
+_TO_PIXELS: Final = {
+    7: "jpeg_decode",
+    22610: "jpegxr_decode",
+    33003: "jpeg2k_decode",
+    33004: "jpeg2k_decode",
+    33005: "jpeg2k_decode",
+    34712: "jpeg2k_decode",
+    34927: "webp_decode",
+    34933: "png_decode",
+    34934: "jpegxr_decode",
+    50001: "webp_decode",
+    50002: "jpegxl_decode",
+    52546: "jpegxl_decode",
+}
+"""The encoded bytes say themselves how large they become."""
+
+
+def check_data(source: Source) -> None:
+    """Check that all pixels of an image are there, and that compressed ones decode.
+
+    Stored pixels are not read: that their bytes lie inside the file is enough. Compressed ones are
+    decoded one strip or tile at a time.
+
+    Parameters
+    ----------
+    source
+        A path, or a seekable binary file whose position is moved.
+
+    Raises
+    ------
+    BadImage
+        Something is missing, damaged, or larger than the page says.
+    """
+    with opened(source) as window:
+        directories = Directories(window)
+        check_layout(directories, read_layout(window, directories))
+        segments = Segments(window, directories)
+        for index in range(len(directories)):
+            page = directories.page(index)
+            segments.check(page, f"page {index}")
+            for number, offset in enumerate(_smaller(directories, page)):
+                segments.check(directories.page_at(offset), f"page {index}, level {number + 1}")
+
+
+def check_layout(directories: Directories, layout: Layout) -> None:
+    """Check that every plane of the image has a page, and that these are alike."""
+    if layout.offset is not None:
+        return
+    first = directories.page(layout.pages[0] or 0)
+    for number, index in enumerate(layout.pages):
+        if index is None or index >= len(directories):
+            raise BadImage(directories.name, f"plane {number} of {len(layout.pages)} is missing")
+        page = directories.page(index)
+        if page.like != first.like:
+            raise BadImage(
+                directories.name,
+                f"page {index} is {page.shape} {page.dtype}, others {first.shape} {first.dtype}",
+            )
+
+
+def _smaller(directories: Directories, page: Page) -> tuple[int, ...]:
+    """Return where the smaller versions of a page lie (SubIFDs)."""
+    value = page.tags.get(330)
+    return directories.numbers(value, 64) if value is not None and value.count else ()
+
+
+class Segments:
+    """The strips or tiles of a file's pages.
+
+    Invariant: no segment is decoded twice, and together they are not longer than the file, so
+    that checking takes time in proportion to it.
+    """
+
+    def __init__(self, window: Window, directories: Directories) -> None:
+        self._window = window
+        self._directories = directories
+        self._decoded: set[tuple[int, int, int]] = set()
+        self._left = window.size
+
+    def check(self, page: Page, where: str, *, decode: bool = True) -> None:
+        """Check the segments of one page."""
+        offsets, counts = self.places(page, where)
+        height, width = page.segment
+        across = math.ceil(page.width / width)
+        down = math.ceil(page.height / height)
+        row = row_bytes(page)
+        for number, (offset, count) in enumerate(zip(offsets, counts, strict=True)):
+            if page.tiled and not offset and not count:
+                continue  # a tile without bytes is all zeros
+            part = f"{where}, {'tile' if page.tiled else 'strip'} {number}"
+            if offset + count > self._window.size:
+                raise self._bad(part, "is truncated: it ends behind the end of the file")
+            last = (number // across) % down == down - 1
+            rows = height
+            if last and not page.tiled:
+                rows = page.height - (down - 1) * height
+            if page.compression != UNCOMPRESSED:
+                if decode:
+                    self._decode(page, part, (offset, count), rows)
+            elif count < rows * row:
+                raise self._bad(part, f"has {count} bytes and needs {rows * row}")
+
+    def places(self, page: Page, where: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return offsets and lengths of a page's segments."""
+        height, width = page.segment
+        wanted = math.ceil(page.width / width) * math.ceil(page.height / height)
+        wanted *= page.samples if page.planar else 1
+        offsets_at = page.tags.get(324 if page.tiled else 273)
+        counts_at = page.tags.get(325 if page.tiled else 279)
+        if offsets_at is None or counts_at is None:
+            raise self._bad(where, "does not say where its pixels lie")
+        if offsets_at.count < wanted or counts_at.count < wanted:
+            found = min(offsets_at.count, counts_at.count)
+            raise self._bad(where, f"has {found} strips or tiles and needs {wanted}")
+        numbers = self._directories.numbers
+        offsets, counts = numbers(offsets_at)[:wanted], numbers(counts_at)[:wanted]
+        if min(offsets) < 0 or min(counts) < 0:
+            raise self._bad(where, "has strips or tiles at negative places")
+        return offsets, counts
+
+    def _bad(self, where: str, reason: str) -> BadImage:
+        return BadImage(self._window.name, f"{where} {reason}")
+
+    def _decode(self, page: Page, part: str, place: tuple[int, int], rows: int) -> None:
+        need, most = rows * row_bytes(page), page.segment[0] * row_bytes(page)
+        if most > MAX_SEGMENT:
+            raise self._bad(part, f"of {most} bytes is too large")
+        key = (*place, need)
+        if key in self._decoded:
+            return
+        self._decoded.add(key)
+        self._left -= place[1]
+        if self._left < 0 or place[1] > 2 * most + (1 << 16):
+            raise self._bad(part, "is longer than it can be, or overlaps others")
+        data = self._window.at(*place)
+        try:
+            found = self._length(page, data, rows, most)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  codecs raise whatever they like
+            told = str(error).partition("\n")[0][:200]
+            raise self._bad(part, f"does not decode: {told}") from None
+        if not need <= found <= most:
+            raise self._bad(part, f"decodes to {found} bytes instead of {need}")
+
+    def _length(self, page: Page, data: bytes, rows: int, most: int) -> int:
+        """Decode a segment; never into more memory than it may need."""
+        import imagecodecs
+
+        if page.compression in _TO_BYTES:
+            if self._directories.number(page.tags, 266, 1) == 2:
+                data = bytes(imagecodecs.bitorder_decode(data))
+            decode = getattr(imagecodecs, _TO_BYTES[page.compression])
+            return len(decode(data, out=most + 1))
+        if page.compression not in _TO_PIXELS:
+            raise BadImage(
+                self._window.name,
+                f"compression {page.compression} is not read",
+                "Save it without compression, or with Deflate.",
+            )
+        decode = getattr(imagecodecs, _TO_PIXELS[page.compression])
+        options: dict[str, Any] = {}
+        if page.compression == 7:
+            options["tables"] = self._directories.text(page, 347) or None
+        try:
+            return int(decode(data, out=_room(page, rows), **options).nbytes)
+        except ValueError:
+            # The last strip may be as high as the others.
+            return int(decode(data, out=_room(page, page.segment[0]), **options).nbytes)
+
+
+def row_bytes(page: Page) -> int:
+    """Return how many bytes a row of a page's strip or tile has."""
+    samples = 1 if page.planar else page.samples
+    return (page.segment[1] * samples * page.bits + 7) // 8
+
+
+def _room(page: Page, rows: int) -> Any:
+    """Return an array into which a decoded segment fits, and nothing else."""
+    import numpy as np
+
+    samples = () if page.planar or page.samples == 1 else (page.samples,)
+    return np.empty((rows, page.segment[1], *samples), page.dtype)
+
+
+def is_picture(page: Page) -> bool:
+    """Tell whether a page is compressed as pictures that say their own size (JPEG and the like)."""
+    return page.compression != UNCOMPRESSED and page.compression not in _TO_BYTES
