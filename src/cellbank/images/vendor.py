@@ -1,5 +1,6 @@
 """Formats of microscopes' makers (CZI, ND2, LIF and more), read through bioio if it is there."""
 
+import importlib
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -45,11 +46,11 @@ def _open(path: str) -> Any:
         "or save it as OME-TIFF."
     )
     try:
-        from bioio import BioImage
+        read = importlib.import_module("bioio").BioImage
     except ImportError:
         raise BadImage(path, "it is no TIFF file", advice) from None
     try:
-        return BioImage(path)
+        return read(path)
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001  every reader has errors of its own
