@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.front_matter import front_matter_plugin
 
-RENDERED_UP_TO: Final = 256 << 10
+RENDERED_UP_TO: Final = 128 << 10
 """Longer ones are shown as plain text: rendering takes time, and nobody reads so much here."""
 MAX_TAGS: Final = 500
 """With more raw HTML than this it is shown as text: cleaning deep nests takes very long."""
@@ -136,17 +136,18 @@ def _lower_headings(tokens: Sequence[Token]) -> None:
     """Begin at level 2 and skip no level; give each heading an id."""
     opening = [(at, t) for at, t in enumerate(tokens) if t.type == "heading_open"]
     highest = min((int(token.tag[1]) for _, token in opening), default=1)
-    before, used = 1, set[str]()
+    before, used = 1, dict[str, int]()
     for at, token in opening:
         level = min(int(token.tag[1]) - highest + 2, before + 1, 6)
         # A heading is three tokens: it opens, its text, it closes.
         token.tag = tokens[at + 2].tag = f"h{level}"
         before = level
-        slug = _slug(_plain(tokens[at + 1]))
-        unique, n = slug, 1
+        slug = unique = _slug(_plain(tokens[at + 1]))
         while unique in used:
-            unique, n = f"{slug}-{n}", n + 1
-        used.add(unique)
+            # Counted, so that a thousand headings that are alike do not take a million steps.
+            used[slug] += 1
+            unique = f"{slug}-{used[slug]}"
+        used[unique] = 0
         token.attrSet("id", PREFIX + unique)
 
 
