@@ -28,6 +28,8 @@ class LabelFacts(msgspec.Struct, frozen=True):
     """Labels of nuclei that no cell has."""
     outside: dict[int, int]
     """For each nucleus, how many of its voxels do not lie in its own cell."""
+    voxels: dict[int, int] = {}
+    """For each nucleus, how many voxels it has."""
     structure_values: tuple[int, ...] = ()
     """The first values of the structure but 0, three at most: one where it is binary."""
 
@@ -59,11 +61,11 @@ def compare_labels(cell: Source, nuclei: Source, structure: Source | None = None
         if other is not None:
             _same_shape(cell, first, other, _header(other))
     cells: set[int] = set()
-    found: set[int] = set()
+    found: Counter[int] = Counter()
     outside: Counter[int] = Counter()
     for cell_plane, nucleus_plane in zip(read_planes(cell), read_planes(nuclei), strict=True):
         cells |= _count(cell_plane, cell).keys()
-        found |= _count(nucleus_plane, nuclei).keys()
+        found.update(_count(nucleus_plane, nuclei))
         if max(len(cells), len(found)) > MAX_LABELS:
             raise BadImage(name_of(cell), f"more than {MAX_LABELS} labels: this is no label image")
         strays = nucleus_plane[nucleus_plane != cell_plane]
@@ -71,9 +73,10 @@ def compare_labels(cell: Source, nuclei: Source, structure: Source | None = None
     return LabelFacts(
         cells=tuple(sorted(cells)),
         nuclei=tuple(sorted(found)),
-        without_nucleus=tuple(sorted(cells - found)),
-        without_cell=tuple(sorted(found - cells)),
+        without_nucleus=tuple(sorted(cells - found.keys())),
+        without_cell=tuple(sorted(found.keys() - cells)),
         outside={label: outside[label] for label in sorted(found)},
+        voxels={label: found[label] for label in sorted(found)},
         structure_values=() if structure is None else _values(structure),
     )
 

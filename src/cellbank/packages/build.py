@@ -346,7 +346,8 @@ def build(
         builder = Builder(store, package, folder, watch, prepared.shelf)
         entries = builder.entries(sources, batch, executor)
         made = builder.manifest(entries, prepared.kind, batch)
-        named = builder.tables(prepared.tables(), stamp.writer, batch)
+        known = store.tables(package, made.revision)
+        named = known or builder.tables(prepared.tables(), stamp.writer, batch)
         batch.commit()
         store.packs(package).refresh()
         builder.check_spared()
@@ -381,13 +382,14 @@ def _append(
     for attempt in range(TRIES * TRIES):
         newest = store.newest(package)
         latest = newest.record.state.latest if newest else ""
-        if latest == revision:
+        same = latest == revision
+        if same and (not tables or store.tables(package, revision)):
             break
         draft = Draft(
-            event="push",
+            event="tables" if same else "push",
             nonce=os.urandom(16).hex(),
             revision=revision,
-            base=latest,
+            base="" if same else latest,
             author=stamp.author,
             time=stamp.time,
             message=stamp.message,

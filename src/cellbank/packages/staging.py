@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from threading import Lock
-from typing import IO, Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -27,7 +27,7 @@ KEPT_BYTES: Final = 128 << 20
 class Stager:
     """Takes files, or what is made of them, into the store; a shelf for the builds that follow.
 
-    Invariant: a large object that `take` returned is in the batch or in the store. Nothing names
+    Invariant: a large object that `take` returned is in `batch` or in the store. Nothing names
     it yet: if no package does, it is garbage like any other.
 
     Parameters
@@ -36,21 +36,17 @@ class Stager:
         The store.
     folder
         The folder whose looks are remembered.
-    batch
-        Where large objects go.
     siblings
         Packages whose packs may have what is wanted.
     """
 
-    def __init__(
-        self, store: Store, folder: str, batch: LocalBatch, siblings: Iterable[Package] = ()
-    ) -> None:
+    def __init__(self, store: Store, folder: str, siblings: Iterable[Package] = ()) -> None:
         self.cache = StatCache(store, folder)
         self._store = store
-        self._batch = batch
+        self.batch: LocalBatch | None = None
         self._siblings = list(siblings)
         self._condemned = store.condemned()
-        self._staged: dict[str, str] = {}
+        self._staged: set[str] = set()
         self._kept: dict[str, bytes] = {}
         self._kept_bytes = 0
         self._lock = Lock()
@@ -91,7 +87,7 @@ class Stager:
         name = self._take_part(part, digest, pieces)
         return self.cache.learn(read.file, read.look, digest, name, looked)
 
-    def make(self, fill: Callable[[IO[bytes]], Any]) -> Known:
+    def make(self, fill: Callable[[BinaryIO], Any]) -> Known:
         """Take what `fill` writes into a file that can be sought in."""
         part = Part.new(self._store.files.staging, "made")
         try:
@@ -121,14 +117,15 @@ class Stager:
         with self._lock:
             twice = digest in self._staged
             if not twice:
-                self._staged[digest] = part.path
+                self._staged.add(digest)
         here = self._store.files.size(object_key(digest)) == part.size
         if twice or (here and digest not in self._condemned):
             part.discard()
             return name
-        self._batch.take(object_key(digest), part)
-        if self._batch.staged_bytes > COMMIT_BYTES:
-            self._batch.commit()
+        assert self.batch is not None  # noqa: S101  set before anything is taken
+        self.batch.take(object_key(digest), part)
+        if self.batch.staged_bytes > COMMIT_BYTES:
+            self.batch.commit()
         return name
 
     def _keep(self, digest: str, data: bytes, *, always: bool = False) -> None:
@@ -136,13 +133,11 @@ class Stager:
             self._kept[digest] = data
             self._kept_bytes += len(data)
 
-    def paths(self, known: Known, file: str) -> tuple[str, ...]:
-        """Return where the bytes can be read: one of these is there, whatever is renamed now."""
+    def path(self, known: Known, file: str) -> str:
+        """Return where the bytes can be read, once the batch is committed."""
         if known.look.size < SMALL_BELOW:
-            return (file,)
-        final = self._store.files.path(object_key(known.digest))
-        staged = self._staged.get(known.digest)
-        return (staged, final) if staged else (final,)
+            return file
+        return self._store.files.path(object_key(known.digest))
 
     # --- as a shelf
 
@@ -164,6 +159,10 @@ class Stager:
             with suppress(CellbankError, OSError):
                 return self._store.read_small(package, digest)
         return None
+
+    def add_sibling(self, package: Package) -> None:
+        """Look in this package's packs too from now on, and there first."""
+        self._siblings = [package, *(other for other in self._siblings if other != package)]
 
     def _pieces_path(self, digest: str) -> str:
         return self._store.files.path(f"caches/pieces/{digest}")

@@ -1,0 +1,94 @@
+"""Attributes of a kind: what the recipe says, over what is standard, as one specification each."""
+
+import msgspec
+
+from cellbank.cells.kinds import KINDS
+from cellbank.cells.kinds import Attribute as Standard
+from cellbank.cells.recipe import Attribute, Field, Record
+from cellbank.cells.table_rows import Rows
+from cellbank.cells.values import Spec
+
+
+class Given(msgspec.Struct, frozen=True):
+    """An attribute as the recipe gives it, and its specification."""
+
+    spec: Spec
+    said: Attribute | None
+
+
+def given_attributes(kind: str, record: Record, rows: Rows) -> list[Given]:
+    """Return the attributes of a kind: the standard ones in their order, then the lab's own."""
+    standard = KINDS[kind].attributes
+    names = [*standard, *(name for name in record.attributes if name not in standard)]
+    return [_given(name, record, standard.get(name), rows) for name in names]
+
+
+def _given(name: str, record: Record, standard: Standard | None, rows: Rows) -> Given:
+    if name not in record.attributes:
+        assert standard is not None  # noqa: S101  the names are those of one or the other
+        return Given(_standard_spec(name, standard), None)
+    said = record.attributes[name]
+    if not isinstance(said, Attribute):
+        said = Attribute(column=said or "")
+    return Given(_spec(name, said, standard, rows.place), said)
+
+
+def _standard_spec(name: str, standard: Standard) -> Spec:
+    return Spec(
+        name,
+        standard.type,
+        standard.description,
+        standard.unit,
+        fields=tuple(_standard_spec(*field) for field in (standard.fields or {}).items()),
+    )
+
+
+def _spec(name: str, said: Attribute, standard: Standard | None, place: str) -> Spec:
+    kind = said.type or (standard.type if standard else "string")
+    if said.fields:
+        kind = "list[struct]"
+    fields: dict[str, Field | str | None] = dict(said.fields)
+    if kind == "list[struct]" and not fields and standard and standard.fields:
+        fields = dict.fromkeys(standard.fields)
+    known = (standard.fields or {}) if standard else {}
+    return Spec(
+        name,
+        kind,
+        said.description or (standard.description if standard else ""),
+        said.unit or (standard.unit if standard else ""),
+        said.nullable,
+        said.format or ("%Y-%m-%d" if kind == "date" else ""),
+        said.separator,
+        tuple(said.one_of),
+        said.minimum,
+        said.maximum,
+        origin_of(name, said, place),
+        tuple(_field_spec(key, field, known.get(key), place) for key, field in fields.items()),
+    )
+
+
+def _field_spec(name: str, said: Field | str | None, standard: Standard | None, place: str) -> Spec:
+    if not isinstance(said, Field):
+        said = Field(column=said or "")
+    kind = said.type or (standard.type if standard else "string")
+    return Spec(
+        name,
+        kind,
+        said.description or (standard.description if standard else ""),
+        said.unit or (standard.unit if standard else ""),
+        said.nullable,
+        said.format or ("%Y-%m-%d" if kind == "date" else ""),
+        said.separator,
+        origin=f"{place}/{said.column or name}" if said.value is msgspec.UNSET else "baseline",
+    )
+
+
+def origin_of(name: str, said: Attribute, place: str) -> str:
+    """Return where an attribute comes from: table and column, or `baseline`."""
+    if said.value is not msgspec.UNSET:
+        return "baseline"
+    if said.table:
+        return said.table
+    if said.fields and not said.column:
+        return place
+    return f"{place}/{said.column or name}"

@@ -1,0 +1,313 @@
+"""The builder: a recipe, tables and images become a family of packages in the store."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+import msgspec
+
+from cellbank.cells.documents import as_bytes, image_path, info_of, info_path
+from cellbank.cells.family import Family, Member, records_of
+from cellbank.cells.imaging import Images, Taken
+from cellbank.cells.kinds import KINDS
+from cellbank.cells.metadata import Tables, specs_of, writer_name
+from cellbank.cells.problems import Problem, Problems
+from cellbank.cells.reading import read_recipe
+from cellbank.cells.readme import Channels, readme_of
+from cellbank.cells.recipe import Recipe
+from cellbank.cells.records import Found, Kept, read_records
+from cellbank.cells.relations import Relations
+from cellbank.cells.schema import Collected, schema_of
+from cellbank.cells.table_rows import Rows
+from cellbank.cells.tables import read_table
+from cellbank.cells.values import Spec
+from cellbank.model.digest import SMALL_BELOW
+from cellbank.model.errors import ProblemsFound
+from cellbank.model.progress import Said, Watcher, ignore
+from cellbank.model.reference import Package
+from cellbank.packages.build import Built, Prepared, Stamp, build
+from cellbank.packages.scan import Source
+from cellbank.packages.staging import Stager
+from cellbank.storage import disk
+from cellbank.storage.store import Store
+from cellbank.storage.transfer import filling
+
+
+class FamilyBuilt(msgspec.Struct, frozen=True):
+    """What the build of a family made.
+
+    `images_read` counts those that were new or changed; `problems` are warnings.
+    """
+
+    owner: str
+    packages: list[Built]
+    records: dict[str, int]
+    images: int
+    images_read: int
+    problems: list[Problem]
+
+
+def build_family(
+    store: Store,
+    owner: str,
+    path: str,
+    *,
+    stamp: Stamp,
+    strict: bool = False,
+    watch: Watcher = ignore,
+    executor: Executor | None = None,
+) -> FamilyBuilt:
+    """Build the packages that a recipe asks for; either all of them or, with errors, none.
+
+    Parameters
+    ----------
+    store
+        Where they are built.
+    owner
+        Their owner.
+    path
+        The recipe; tables and images lie in its folder.
+    stamp
+        Who, when and why, for the logs.
+    strict
+        Take warnings for errors.
+    watch
+        Is told of progress.
+    executor
+        Looks at images; default: processes of this machine.
+
+    Raises
+    ------
+    ProblemsFound
+        Something is wrong with recipe, tables or images: all of it.
+    """
+    made = read_recipe(path)
+    root = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120
+    with store.transaction():
+        return _Build(store, owner, made, root, os.path.basename(path), watch).run(  # noqa: PTH119
+            stamp, executor, strict=strict
+        )
+
+
+class _Build:
+    """One build of a family.
+
+    Invariant: no package changes before all tables and all images were found to be good.
+    """
+
+    def __init__(
+        self, store: Store, owner: str, made: Recipe, root: str, name: str, watch: Watcher
+    ) -> None:
+        self._store = store
+        self._owner = owner
+        self._recipe = made
+        self._root = root
+        self._name = name
+        self._watch = watch
+        self._problems = Problems()
+
+    def run(self, stamp: Stamp, executor: Executor | None, *, strict: bool) -> FamilyBuilt:
+        """Read, check, then build."""
+        self._say("Reading tables...")
+        found = read_records(self._recipe, self._tables(), self._problems)
+        relations = Relations.of(found, self._problems)
+        self._say(f"Checking images of {_counted(found)}...")
+        stager = self._stager()
+        with filling(self._store) as batch:
+            stager.batch = batch
+            images = Images(self._root, self._store, stager, self._problems, self._watch, executor)
+            images.take(found, self._recipe.records, batch.commit)
+            images.check(found, self._recipe.records, self._recipe.label_overlap)
+            batch.commit()
+        stager.cache.save()
+        images.finish()
+        self._fill_channels(found, images)
+        built = self._build_all(found, relations, images, stager, stamp, strict=strict)
+        stager.finish()
+        return FamilyBuilt(
+            self._owner,
+            built,
+            {KINDS[kind].group: len(kept.records) for kind, kept in found.items()},
+            sum(len(taken) for taken in images.taken.values()),
+            images.read,
+            self._problems.found(),
+        )
+
+    def _say(self, text: str) -> None:
+        self._watch(Said(text))
+
+    def _tables(self) -> dict[str, Rows]:
+        wanted = {r.table for r in _records(self._recipe)}
+        for record in _records(self._recipe):
+            wanted |= {a.table for a in record.attributes.values() if getattr(a, "table", "")}
+        read = {
+            name: read_table(table, self._root, self._problems)
+            for name, table in self._recipe.tables.items()
+            if name in wanted
+        }
+        return {name: rows for name, rows in read.items() if rows is not None}
+
+    def _stager(self) -> Stager:
+        mine = [p for p in self._store.installed_packages() if p.owner == self._owner]
+        return Stager(self._store, self._root, mine)
+
+    def _fill_channels(self, found: Mapping[str, Kept], images: Images) -> None:
+        """Name the channels of fields of view by their images, where no table does."""
+        kept = found.get("fov")
+        if kept is None or any(g.said for g in kept.specs if g.spec.name == "channels"):
+            return
+        for name, taken in images.taken.get("fov", {}).items():
+            header = taken.facts.header
+            if header is not None:
+                count = header.sizes.get("C", 1)
+                names = [*header.channels, *([None] * count)][:count]
+                kept.records[name].values["channels"] = [
+                    {"dye_name": said or f"channel {number}", "use": True}
+                    for number, said in enumerate(names)
+                ]
+
+    def _stop_if_bad(self, *, strict: bool) -> None:
+        problems = self._problems
+        if problems.errors or (strict and problems.warnings):
+            listed = [msgspec.to_builtins(problem) for problem in problems.found()]
+            raise ProblemsFound(self._name, listed)
+
+    def _build_all(
+        self,
+        found: Mapping[str, Kept],
+        relations: Relations,
+        images: Images,
+        stager: Stager,
+        stamp: Stamp,
+        *,
+        strict: bool,
+    ) -> list[Built]:
+        specs = {kind: specs_of(kept.specs) for kind, kept in found.items()}
+        stamp = msgspec.structs.replace(stamp, writer=writer_name())
+        folder = self._store.files.path(f"caches/tables/{disk.random_name(self._owner)}")
+        source = Collected(specs)
+        whole = Tables(folder, specs)
+        try:
+            for kind, kept in found.items():
+                for name, record in kept.records.items():
+                    info = info_of(record, relations.of_record(kind, name), None)
+                    source.add(kind, name, info)
+                    whole.add(kind, name, info, ())
+            family = Family(self._recipe, found, relations, self._problems, self._name)
+            members = family.members(whole, specs)
+        finally:
+            whole.close()
+        self._stop_if_bad(strict=strict)
+        built = []
+        for member in members:
+            self._say(f"Building {self._owner}/{member.name}...")
+            making = _Making(self, member, found, relations, images.taken, specs)
+            built.append(making.build(self._store, source, stager, stamp, folder))
+            stager.add_sibling(Package(self._owner, member.name))
+        return built
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self._recipe
+
+    @property
+    def owner(self) -> str:
+        """The owner of the family."""
+        return self._owner
+
+    @property
+    def root(self) -> str:
+        """The folder of the recipe."""
+        return self._root
+
+
+class _Making:
+    """One package of a family in the making."""
+
+    def __init__(
+        self,
+        whole: _Build,
+        member: Member,
+        found: Mapping[str, Kept],
+        relations: Relations,
+        taken: Mapping[str, Mapping[str, Taken]],
+        specs: Mapping[str, list[Spec]],
+    ) -> None:
+        self._whole = whole
+        self._member = member
+        self._found = found
+        self._relations = relations
+        self._taken = taken
+        self._specs = specs
+        self._chosen = None if member.sort == "all" else member.chosen
+
+    def build(
+        self, store: Store, source: Collected, stager: Stager, stamp: Stamp, folder: str
+    ) -> Built:
+        """Build it."""
+        package = Package(self._whole.owner, self._member.name)
+        tables = Tables(folder, self._specs)
+        try:
+            here, channels = Collected(self._specs), Channels()
+            for kind, record, info in self._infos():
+                here.add(kind, record.id, info)
+                tables.add(kind, record.id, info, self._image_row(kind, record))
+                if kind == "fov":
+                    channels.add(info)
+            schema = as_bytes(schema_of(here, source))
+            readme = readme_of(
+                str(package),
+                self._member,
+                self._whole.recipe,
+                channels,
+                images=bool(self._taken.get("fov")),
+            )
+            return build(
+                store,
+                package,
+                self._whole.root,
+                self._sources(readme, schema),
+                stamp=stamp,
+                prepared=Prepared("cell_lines", tables.write, stager),
+            )
+        finally:
+            tables.close()
+
+    def _infos(self) -> Iterator[tuple[str, Found, dict[str, Any]]]:
+        for kind, record in records_of(self._member, self._found):
+            related = self._relations.of_record(kind, record.id)
+            yield kind, record, info_of(record, related, self._chosen)
+
+    def _image_row(self, kind: str, record: Found) -> tuple[str, str, int] | tuple[()]:
+        taken = self._taken.get(kind, {}).get(record.id)
+        if taken is None:
+            return ()
+        return image_path(kind, record.id), taken.known.digest, taken.known.look.size
+
+    def _sources(self, readme: bytes, schema: bytes) -> Iterator[Source]:
+        """Yield the sources of all entries, those that are bytes in the order of their paths."""
+        yield Source.of_bytes("README", readme, "README.md")
+        yield Source.of_bytes("SCHEMA", schema, "SCHEMA.json")
+        for kind, record, info in self._infos():
+            taken = self._taken.get(kind, {}).get(record.id)
+            if taken is not None:
+                yield _image_source(image_path(kind, record.id), taken)
+            yield Source.of_bytes(info_path(kind, record.id), as_bytes(info), f"{record.id}.json")
+
+
+def _image_source(path: str, taken: Taken) -> Source:
+    if taken.source.file and taken.known.look.size < SMALL_BELOW:
+        # Read again unless it is still at hand; the digest is known all the same.
+        return msgspec.structs.replace(taken.source, path=path, filename=taken.filename)
+    return Source.of_known(path, taken.known, taken.filename)
+
+
+def _records(made: Recipe) -> Iterable[Any]:
+    return [record for kind in KINDS if (record := getattr(made.records, kind)) is not None]
+
+
+def _counted(found: Mapping[str, Kept]) -> str:
+    count = sum(len(kept.records) for kept in found.values())
+    return f"{count:,} record{'' if count == 1 else 's'}"

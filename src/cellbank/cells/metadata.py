@@ -1,0 +1,182 @@
+"""Metadata tables: one Parquet file a kind, derived from the records, typed, lists as lists."""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from cellbank.cells.kinds import KINDS, relations_of
+from cellbank.cells.values import Spec, iso_date
+from cellbank.storage import disk
+
+SQL_TYPES: Final = {
+    "string": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+}
+WRITE_BYTES: Final = 1 << 20
+MAX_LINE_BYTES: Final = 1 << 30
+"""One record: a line with a million fields of view has 50 MB."""
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+def sql_type(spec: Spec) -> str:
+    """Return the type of a column."""
+    if spec.fields:
+        inner = ", ".join(f"{quoted(field.name)} {sql_type(field)}" for field in spec.fields)
+        return f"STRUCT({inner})[]"
+    if spec.is_list:
+        return f"{SQL_TYPES.get(spec.type[5:-1], 'VARCHAR')}[]"
+    return SQL_TYPES[spec.type]
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL spells it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """Return a text as SQL spells it."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def columns_of(kind: str, specs: Sequence[Spec]) -> dict[str, str]:
+    """Return the columns of the table of a kind: name → SQL type."""
+    columns = {"id": "VARCHAR"} | {spec.name: sql_type(spec) for spec in specs}
+    columns |= dict.fromkeys(relations_of(kind), "VARCHAR[]")
+    if KINDS[kind].image:
+        columns |= {"path": "VARCHAR", "digest": "VARCHAR", "size": "BIGINT"}
+    return columns
+
+
+class Lines:
+    """The records of one kind, a line of JSON each, in a file that ends with the build."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.count = 0
+        self._descriptor = disk.create(path)
+        self._waiting: list[bytes] = []
+        self._bytes = 0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add a record."""
+        line = _encoder.encode(row)
+        self._waiting.append(line)
+        self._bytes += len(line)
+        self.count += 1
+        if self._bytes > WRITE_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            disk.write(self._descriptor, b"\n".join([*self._waiting, b""]), self.path)
+        self._waiting, self._bytes = [], 0
+
+    def close(self) -> None:
+        """Write what waits and close the file."""
+        self.flush()
+        os.close(self._descriptor)
+
+
+class Tables:
+    """The metadata tables of one package, in the making.
+
+    Parameters
+    ----------
+    folder
+        Where temporary files may lie; it is made, and removed by `close`.
+    specs
+        Kind → the specifications of its attributes.
+    """
+
+    def __init__(self, folder: str, specs: Mapping[str, Sequence[Spec]]) -> None:
+        disk.make_folders(folder)
+        self._folder = folder
+        self._specs = specs
+        self._lines = {kind: Lines(f"{folder}/{kind}.json") for kind in specs}
+        self._dates = {
+            kind: [spec for spec in specs[kind] if spec.type == "date"] for kind in specs
+        }
+
+    def add(self, kind: str, name: str, info: Mapping[str, Any], image: Sequence[Any]) -> None:
+        """Add a record: its id, its `info`, and path, digest and size of its image, if any."""
+        row = {"id": name, **info}
+        for spec in self._dates[kind]:
+            if row[spec.name] is not None:
+                row[spec.name] = iso_date(row[spec.name], spec.format)
+        if image:
+            row["path"], row["digest"], row["size"] = image
+        self._lines[kind].add(row)
+
+    def write(self) -> dict[str, bytes]:
+        """Return group → the bytes of its Parquet file."""
+        made = {}
+        for kind, lines in self._lines.items():
+            lines.flush()
+            columns = columns_of(kind, self._specs[kind])
+            target = f"{self._folder}/{kind}.parquet"
+            self._copy(lines, columns, target)
+            made[KINDS[kind].group] = Path(target).read_bytes()
+        return made
+
+    def _copy(self, lines: Lines, columns: Mapping[str, str], target: str) -> None:
+        with connect() as database:
+            source = json_lines(lines.path, columns)
+            form = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480"
+            # Names and types are ours or quoted; the path is that of a file we made.
+            database.execute(f"COPY (SELECT * FROM {source}) TO {text(target)} ({form})")  # noqa: S608
+
+    def rows_of(self, kind: str) -> str:
+        """Return the SQL that gives the records of a kind, as they are so far."""
+        lines = self._lines[kind]
+        lines.flush()
+        return json_lines(lines.path, columns_of(kind, self._specs[kind]))
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        for lines in self._lines.values():
+            lines.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def connect() -> Any:
+    """Return a DuckDB that lives in memory, with one thread, so that files come out the same."""
+    import duckdb
+
+    return duckdb.connect(
+        config={
+            "threads": 1,
+            "preserve_insertion_order": True,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "memory_limit": "512MB",
+        }
+    )
+
+
+def json_lines(path: str, columns: Mapping[str, str]) -> str:
+    """Return the SQL that reads a file of JSON lines with these columns."""
+    typed = ", ".join(f"{text(name)}: {text(kind)}" for name, kind in columns.items())
+    return (
+        f"read_json({text(path)}, format='newline_delimited', columns={{{typed}}}, "
+        f"maximum_object_size={MAX_LINE_BYTES})"
+    )
+
+
+def writer_name() -> str:
+    """Return the program that writes the tables, for the log."""
+    return f"duckdb {version('duckdb')}"
+
+
+def specs_of(given: Iterable[Any]) -> list[Spec]:
+    """Return the specifications of attributes."""
+    return [one.spec for one in given]

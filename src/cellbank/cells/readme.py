@@ -1,0 +1,98 @@
+"""README of a package, from a template: what is in it, and how to use and cite it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import msgspec
+
+from cellbank.cells.family import Member, counts_of
+from cellbank.cells.kinds import KINDS
+from cellbank.cells.recipe import Recipe
+
+
+class Channels:
+    """Which channels the fields of view have, and how many have each."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[tuple[str, bool, str]] = Counter()
+
+    def add(self, info: Mapping[str, Any]) -> None:
+        """Take the `info` of a field of view."""
+        for channel in info.get("channels") or ():
+            note = channel.get("note") or ""
+            self._seen[str(channel.get("dye_name")), bool(channel.get("use")), str(note)] += 1
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the table of channels, by name."""
+        return [
+            {"name": _cell(name), "use": use, "note": _cell(note), "count": count}
+            for (name, use, note), count in sorted(self._seen.items())
+        ]
+
+
+def readme_of(
+    package: str, member: Member, recipe: Recipe, channels: Channels, *, images: bool
+) -> bytes:
+    """Return the README of a package; it depends on the recipe and the records only."""
+    owner, name = package.split("/")
+    counts = counts_of(member)
+    rows = channels.rows()
+    shown = {
+        **msgspec.to_builtins(recipe),
+        "package": package,
+        "owner": owner,
+        "name": name,
+        "title": member.title,
+        "about": member.about,
+        "groups": [
+            {
+                "name": group,
+                "count": count,
+                "words": KIND_OF[group].words,
+                "image": KIND_OF[group].image and group != "wells",
+            }
+            for group, count in sorted(counts.items())
+        ],
+        "example_path": f"fovs/{min(member.chosen['fovs'], default='ID')}",
+        "images": images,
+        "channels": rows,
+        "noted": any(row["note"] for row in rows),
+        "condition": _condition(recipe),
+    }
+    return (_template().render(shown).strip() + "\n").encode()
+
+
+KIND_OF = {kind.group: kind for kind in KINDS.values()}
+
+
+def _condition(recipe: Recipe) -> str:
+    """Return a condition that can be asked of these records."""
+    attributes = recipe.records.fov.attributes
+    for name, test in _CONDITIONS:
+        if name in attributes:
+            return test
+    return 'info["lines"]'
+
+
+_CONDITIONS: Iterable[tuple[str, str]] = (
+    ("cell_viability", '(info["cell_viability"] or 0) > 98'),
+    ("passage", '(info["passage"] or 0) < 40'),
+    ("clone", 'info["clone"] is not None'),
+)
+
+
+@cache
+def _template() -> jinja2.Template:
+    text = files("cellbank.cells").joinpath("README.md.jinja").read_text(encoding="utf-8")
+    # Markdown, not HTML: what shows it cleans it.
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)  # noqa: S701
+    return environment.from_string(text)
+
+
+def _cell(text: str) -> str:
+    """Return a text that stays in its cell of a table."""
+    return " ".join(text.split()).replace("|", r"\|")
