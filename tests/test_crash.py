@@ -13,11 +13,16 @@ import pytest
 
 import cellbank
 from cellbank.model.errors import CellbankError
+from cellbank.model.reference import Package
 from cellbank.storage import disk
+from cellbank.storage.store import Store
+from tests.storage.making import add_tables
 
 LARGE = 140_000
 """Bytes of a file that becomes an object of its own."""
 MANY_STEPS = 400
+CELLS = Package("lab", "cells")
+TABLES = {"fovs": b"PAR1 fovs PAR1", "wells": b"PAR1" + bytes(LARGE)}
 
 
 def fill(folder: Path, mark: str) -> None:
@@ -74,6 +79,7 @@ def prepare(scene: Scene, root: Path, kind: str) -> None:
     """Bring the copy to the state in which the command of this kind has something to do."""
     if kind in ("push", "install"):
         job(scene, root, "build")()
+        add_tables(Store.at(str(root / "lab")), TABLES, CELLS)
     if kind == "install":
         job(scene, root, "push")()
 
@@ -89,6 +95,12 @@ def look(scene: Scene, root: Path, kind: str) -> str:
     else:
         revision = cellbank.inspect("lab/cells").revision
     assert cellbank.verify("lab/cells").good
+    store = Store.at(os.environ["CELLBANK_HOME"])
+    tables = store.tables(CELLS, revision)
+    with_tables = kind in ("push", "install") and revision != scene.old
+    assert (TABLES if with_tables else {}) == {
+        k: store.read_table(CELLS, tables[k]) for k in tables
+    }
     mark = b"old" if revision == scene.old else b"new"
     assert mark in cellbank.load("lab/cells/a.json").bytes()  # type: ignore[union-attr]
     return revision
