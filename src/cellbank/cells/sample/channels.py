@@ -57,7 +57,8 @@ def seen(light: Plane, rng: np.random.Generator) -> Image:
     """Return what the camera makes of photons: their own noise, its own, and its offset."""
     noise = rng.standard_normal(light.shape, np.float32)
     counts = OFFSET + light + noise * np.sqrt(light + READ_NOISE**2)
-    return np.clip(np.rint(counts), 0, 65535).astype(np.uint16)
+    image: Image = np.clip(np.rint(counts), 0, 65535).astype(np.uint16)
+    return image
 
 
 def blank(shape: tuple[int, int], rng: np.random.Generator) -> Image:
@@ -74,16 +75,16 @@ class Membrane:
 
     def __init__(self, tissue: Tissue, rng: np.random.Generator) -> None:
         self._tissue = tissue
-        self._uneven = np.clip(0.7 + 0.3 * tissue.smooth(rng, 2.5), 0.1, 1.6)
-        self._haze = np.clip(0.3 + 0.12 * tissue.smooth(rng, 1.0), 0.0, 1.0)
+        self._uneven = np.clip(0.65 + 0.3 * tissue.smooth(rng, 4.0), 0.1, 1.6)
+        self._haze = np.clip(0.26 + 0.06 * tissue.smooth(rng, 3.0), 0.0, 1.0)
 
         def height(places: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
             return rng.uniform(BOTTOM_UM + 1, 15.0, len(places))
 
         cells = tissue.owner > 0
-        self._small = dots(tissue, cells, 0.16, height, rng, grains=3, size=(0.3, 0.25))
-        crowded = cells & (tissue.smooth(rng, 5.0) > 1.0)
-        self._large = dots(tissue, crowded, 0.12, height, rng, grains=10, size=(0.4, 0.4))
+        self._small = dots(tissue, cells, 0.1, height, rng, grains=4, size=(0.3, 0.25))
+        crowded = cells & (tissue.smooth(rng, 5.0) > 0.6)
+        self._large = dots(tissue, crowded, 0.16, height, rng, grains=14, size=(0.4, 0.45))
 
     def plane(self, z: int) -> Plane:
         """Return the light in a plane (Y, X)."""
@@ -94,7 +95,7 @@ class Membrane:
         inside = tissue.within(z) & (tissue.owner > 0) & (tissue.nuclei.labels(z) == 0)
         light = walls(tissue, z, 0.4) * self._uneven + self._haze * inside
         light += 0.4 * surface * self._haze + 0.5 * floor * self._haze
-        light += 0.55 * self._small.plane(z) + 0.45 * self._large.plane(z)
+        light += self._small.plane(z) + 0.8 * self._large.plane(z)
         return np.asarray(420 * light, np.float32)
 
 
@@ -105,24 +106,27 @@ class Bright:
         from scipy import ndimage
 
         rows, columns = tissue.plane
-        thick = np.exp(-((tissue.border / 0.8) ** 2)) * 1.2 - 0.5 * (tissue.seeds > 0)
-        thick = thick + 0.5 * tissue.smooth(rng, 1.2) + 0.35 * tissue.smooth(rng, 0.6)
+        middle = tissue.nuclei.intensity(tissue.depth // 2).astype(np.float32)
+        thick = np.exp(-((tissue.border / 0.7) ** 2)) * 1.3 - 0.5 * (tissue.seeds > 0)
+        # Where a cell divides, its chromosomes are bright, and the cell is round and thick.
+        thick = thick + 2.5 * np.clip((middle - 26000) / 20000, 0, 1)
+        thick = thick + 0.45 * tissue.smooth(rng, 1.0) + 0.5 * tissue.smooth(rng, 0.5)
         relief = [
             ndimage.gaussian_filter(thick.astype(np.float32), um / tissue.pixel)
-            for um in (0.25, 0.55, 1.1, 2.0)
+            for um in (0.3, 0.6, 1.2, 2.2)
         ]
         self._bands = [near - far for near, far in pairwise(relief)]
         y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
-        slope = rng.uniform(-0.06, 0.06, 2)
-        self._lamp = (1 + slope[0] * y + slope[1] * x - 0.08 * (x**2 + y**2)).astype(np.float32)
+        slope = rng.uniform(-0.03, 0.03, 2)
+        self._lamp = (1 + slope[0] * y + slope[1] * x - 0.02 * (x**2 + y**2)).astype(np.float32)
         self._tissue = tissue
 
     def plane(self, z: int) -> Plane:
         """Return the light in a plane (Y, X)."""
         focus = (self._tissue.height(z) - 8.0) / 5.0
         fine, middle, coarse = self._bands
-        relief = np.exp(-(focus**2) * 2) * fine * 1.2 - focus * 0.9 * middle - focus * 0.5 * coarse
-        return np.asarray(5200 * self._lamp * (1 + 0.16 * relief), np.float32)
+        relief = np.exp(-(focus**2)) * 1.3 * fine - focus * 0.8 * middle - focus * 0.25 * coarse
+        return np.asarray(5200 * self._lamp * (1 + 0.22 * relief), np.float32)
 
 
 class Field:

@@ -3,7 +3,7 @@
 import importlib.util
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -87,7 +87,7 @@ class Nuclei:
 
     def __init__(self, window: Window, rng: np.random.Generator) -> None:
         self.window = window
-        stack, labels = quilt.sewn(*_read(), window.turns, rng)
+        stack, labels = quilt.sewn(_read(), window.turns, rng)
         self._stack = stack
         coordinates = [
             (start + (np.arange(size) + 0.5) * step) / source - 0.5
@@ -101,9 +101,22 @@ class Nuclei:
         tiles = [np.floor_divide(i, n) for i, n in zip(nearest[1:], stack.shape[1:], strict=True)]
         self._numbers, self.merged = _numbers(labels, tiles[0], tiles[1])
         self._labels = labels
-        self._tile = (tiles[0] - tiles[0][0])[:, None] * (int(np.ptp(tiles[1])) + 1) + (
+        self._tile: Indices = (tiles[0] - tiles[0][0])[:, None] * (int(np.ptp(tiles[1])) + 1) + (
             tiles[1] - tiles[1][0]
         )
+
+        self._renumber(rng)
+
+    def _renumber(self, rng: np.random.Generator) -> None:
+        """Number the nuclei that are in the field anew, neighbours far from each other."""
+        seen: set[int] = set()
+        for z in range(self.window.shape[0]):
+            seen.update(np.flatnonzero(np.bincount(self.labels(z).ravel())).tolist())
+        there = sorted(seen - {0})
+        new = np.zeros(int(self._numbers.max()) + 1, np.int32)
+        new[there] = 1 + rng.permutation(len(there))
+        self._numbers = new[self._numbers]
+        self.merged = frozenset(int(new[number]) for number in self.merged) - {0}
 
     def intensity(self, z: int) -> npt.NDArray[np.uint16]:
         """Return a plane (Y, X) of measured light, between the real voxels by straight lines."""
@@ -114,13 +127,15 @@ class Nuclei:
             low, high, part = self._at[1 + axis]
             near, far = plane.take(low, axis), plane.take(high, axis)
             plane = near + (far - near) * np.expand_dims(part, 1 - axis)
-        return np.rint(plane).astype(np.uint16)
+        rounded: npt.NDArray[np.uint16] = np.rint(plane).astype(np.uint16)
+        return rounded
 
     def labels(self, z: int) -> Labels:
         """Return the number of the nucleus at every pixel of a plane (Y, X), 0 beside them."""
-        at_z, at_y, at_x = (i for i in self._nearest)
+        at_z, at_y, at_x = self._nearest
         plane = self._labels[at_z[z]][np.ix_(at_y, at_x)]
-        return self._numbers[self._tile, plane]
+        numbers: Labels = self._numbers[self._tile, plane]
+        return numbers
 
 
 @cache
@@ -138,7 +153,7 @@ def _mirrored(index: Indices, size: int) -> Indices:
     return np.minimum(inside, 2 * size - 1 - inside)
 
 
-def _between(at: npt.NDArray[np.float64], size: int) -> tuple[Indices, Indices, Plane]:
+def _between(at: npt.NDArray[np.floating[Any]], size: int) -> tuple[Indices, Indices, Plane]:
     """Return the real places before and behind each place, and how far it is from the first."""
     low = np.floor(at).astype(np.intp)
     part = (at - low).astype(np.float32)

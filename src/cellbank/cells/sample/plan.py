@@ -95,7 +95,7 @@ def make_plan(fovs: int, seed: int) -> Plan:
 
 
 def _places(count: int) -> list[tuple[Line, str]]:
-    """Return line and plate of every field: each line once, then the named line every third time."""
+    """Return line and plate of every field: all once, then the named one every third time."""
     named = [line for line in LINES if line.name == NAMED_LINE]
     others = [line for line in LINES if line.name != NAMED_LINE]
     turns = cycle(others)

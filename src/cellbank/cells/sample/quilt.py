@@ -17,8 +17,7 @@ Labels = npt.NDArray[np.int32]
 
 
 def sewn(
-    stack: npt.NDArray[Any],
-    labels: npt.NDArray[Any],
+    images: tuple[npt.NDArray[Any], npt.NDArray[Any]],
     turns: tuple[int, int],
     rng: np.random.Generator,
 ) -> tuple[Intensity, Labels]:
@@ -26,10 +25,8 @@ def sewn(
 
     Parameters
     ----------
-    stack
-        The intensity (Z, Y, X), as high as it is wide.
-    labels
-        Its labels (Z, Y, X).
+    images
+        The intensity and its labels, both (Z, Y, X), as high as they are wide.
     turns
         How each copy is turned, 0 to 7: by 90° so often, from 4 on mirrored.
     rng
@@ -41,6 +38,7 @@ def sewn(
         Every pixel is that of one of the copies; the labels of the second follow those of the
         first.
     """
+    stack, labels = images
     size = stack.shape[2]
     overlap = 2 * size - WIDTH
     left, right = (_turned(stack, turn) for turn in turns)

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from cellbank.cells.sample.nuclei import Plane
+from cellbank.cells.sample.nuclei import Labels, Plane
 from cellbank.cells.sample.threads import Cloud, Style, dots, threads
 from cellbank.cells.sample.tissue import BOTTOM_UM, Tissue
 
@@ -23,18 +23,25 @@ def envelope(tissue: Tissue, z: int) -> Plane:
     from scipy import ndimage
 
     sigma = max(0.22 / tissue.pixel, 0.7)
-    near = [n for n in (z - 1, z, z + 1) if 0 <= n < tissue.depth]
-    inside = np.mean([tissue.nuclei.labels(n) > 0 for n in near], 0, dtype=np.float32)
-    soft: Plane = ndimage.gaussian_filter(inside, sigma)
-    return 4 * soft * (1 - soft)
+    below, here, above = (
+        (tissue.nuclei.labels(min(max(n, 0), tissue.depth - 1)) > 0).astype(np.float32)
+        for n in (z - 1, z, z + 1)
+    )
+    soft = ndimage.gaussian_filter(here, sigma)
+    # Seen from above a shell is thin: its caps are darker than its sides.
+    flat = ndimage.gaussian_filter(np.maximum(abs(here - below), abs(here - above)), 2 * sigma)
+    rim = 4 * soft * (1 - soft) * (1 - 0.7 * flat)
+    cap = ndimage.gaussian_filter(here * (1 - below * above), 1.5 * sigma)
+    shell: Plane = np.maximum(rim, 0.42 * cap)
+    return shell
 
 
 def walls(tissue: Tissue, z: int, thick_um: float) -> Plane:
     """Return the walls between cells in a plane (Y, X)."""
     wide = max(thick_um, 0.55 * tissue.pixel)
     border = tissue.border.ravel()[tissue.at(z)]
-    light: Plane = np.exp(-((border / wide) ** 2)) * tissue.within(z)
-    return light.astype(np.float32)
+    light: Plane = (np.exp(-((border / wide) ** 2)) * tissue.within(z)).astype(np.float32)
+    return light
 
 
 def _layer(tissue: Tissue, z: int, middle: Plane | float, thick_um: float) -> Plane:
@@ -46,16 +53,29 @@ def _layer(tissue: Tissue, z: int, middle: Plane | float, thick_um: float) -> Pl
 
 def _tight_junctions(tissue: Tissue, rng: np.random.Generator) -> Draw:
     """A net along the borders of cells, near their upper side."""
-    uneven = np.clip(0.75 + 0.35 * tissue.smooth(rng, 1.5), 0.15, 1.6)
+    from scipy import ndimage
+
+    at = tissue.at(tissue.depth // 2)
+    owner, border = tissue.owner.ravel()[at], tissue.border.ravel()[at]
+    net = np.exp(-((border / max(0.2, 0.6 * tissue.pixel)) ** 2))
+    net *= np.clip(0.75 + 0.25 * tissue.smooth(rng, 3.0), 0.3, 1.4)
+    knots = ndimage.gaussian_filter(_corners(owner), max(0.35 / tissue.pixel, 0.7))
+    net += knots / max(float(knots.max()), 1e-6)
+    net = ndimage.gaussian_filter(net, max(0.12 / tissue.pixel, 0.5))
     height = tissue.top - 1.6 + 0.4 * tissue.smooth(rng, 7.0)
 
     def draw(z: int) -> Plane:
-        wide = max(0.16, 0.5 * tissue.pixel)
-        border = tissue.border.ravel()[tissue.at(tissue.depth // 2)]
-        net = np.exp(-((border / wide) ** 2)) * uneven
-        return (net * _layer(tissue, z, height, 0.7)).astype(np.float32)
+        light: Plane = (net * _layer(tissue, z, height, 0.7)).astype(np.float32)
+        return light
 
     return draw
+
+
+def _corners(owner: Labels) -> Plane:
+    """Return 1 where three cells or more meet in a plane (Y, X)."""
+    blocks = np.stack([owner[:-1, :-1], owner[:-1, 1:], owner[1:, :-1], owner[1:, 1:]])
+    different = (np.diff(np.sort(blocks, 0), axis=0) != 0).sum(0) + 1
+    return np.pad((different >= 3).astype(np.float32), ((0, 1), (0, 1)))
 
 
 def _lamina(tissue: Tissue, _rng: np.random.Generator) -> Draw:
@@ -81,7 +101,8 @@ def _actin(tissue: Tissue, rng: np.random.Generator) -> Draw:
 
     def draw(z: int) -> Plane:
         low = 0.35 + 0.6 * _layer(tissue, z, tissue.top - 1.2, 1.2)
-        return walls(tissue, z, 0.3) * low + 0.5 * fibres.plane(z) + 0.45 * tufts.plane(z)
+        threads_here = 0.5 * fibres.plane(z) + 0.45 * tufts.plane(z)
+        return np.asarray(walls(tissue, z, 0.3) * low + threads_here, np.float32)
 
     return draw
 
@@ -93,23 +114,24 @@ def _bundles(tissue: Tissue, rng: np.random.Generator) -> Draw:
 
     def draw(z: int) -> Plane:
         belt = walls(tissue, z, 0.35) * _layer(tissue, z, tissue.top - 1.4, 1.0)
-        return (fibres.plane(z) * 0.8 + 0.7 * belt) * beads
+        light: Plane = (fibres.plane(z) * 0.8 + 0.7 * belt) * beads
+        return light
 
     return draw
 
 
 def _reticulum(tissue: Tissue, rng: np.random.Generator) -> Draw:
     """A net of thin sheets: where two slow waves of noise, turning with the height, are zero."""
-    waves = [tissue.smooth(rng, 1.3) for _ in range(4)]
+    waves = [tissue.smooth(rng, 2.0) for _ in range(4)]
     density = np.exp(-tissue.away / 4.0) * (tissue.owner > 0) * (1 - np.exp(-tissue.border / 0.7))
 
     def draw(z: int) -> Plane:
-        turn = tissue.height(z) * 1.1
+        turn = tissue.height(z) * 0.15
         one = np.cos(turn) * waves[0] + np.sin(turn) * waves[1]
         two = np.cos(0.7 * turn) * waves[2] + np.sin(0.7 * turn) * waves[3]
-        net = np.exp(-((one / 0.22) ** 2)) + np.exp(-((two / 0.22) ** 2))
+        net = np.exp(-((one / 0.25) ** 2)) + np.exp(-((two / 0.25) ** 2))
         outside = (tissue.nuclei.labels(z) == 0) & tissue.within(z)
-        light = 0.55 * net * density.ravel()[tissue.at(z)] * outside + 0.6 * envelope(tissue, z)
+        light = 0.45 * net * density.ravel()[tissue.at(z)] * outside + 0.6 * envelope(tissue, z)
         return np.asarray(light, np.float32)
 
     return draw
@@ -123,11 +145,12 @@ def _nucleoli(tissue: Tissue, rng: np.random.Generator) -> Draw:
     def height(places: np.ndarray) -> np.ndarray:
         return 9.3 + rng.normal(0, 0.9, len(places))
 
-    heaps = dots(tissue, deep, 0.05, height, rng, grains=30, size=(0.6, 0.55))
+    heaps = dots(tissue, deep, 0.05, height, rng, grains=50, size=(0.6, 0.6))
 
     def draw(z: int) -> Plane:
         inside = tissue.nuclei.labels(z) > 0
-        return (0.16 * heaps.plane(z) + 0.04) * inside
+        light: Plane = (0.16 * heaps.plane(z) + np.float32(0.04)) * inside
+        return light
 
     return draw
 
@@ -150,18 +173,19 @@ def _golgi(tissue: Tissue, rng: np.random.Generator) -> Draw:
     def height(places: np.ndarray) -> np.ndarray:
         return rng.uniform(9.0, 12.5, len(places))
 
-    heaps = dots(tissue, beside, 0.035, height, rng, grains=60, size=(0.8, 0.9))
+    heaps = dots(tissue, beside, 0.035, height, rng, grains=60, size=(0.8, 1.1))
 
     def draw(z: int) -> Plane:
-        return 0.22 * heaps.plane(z) * (tissue.nuclei.labels(z) == 0)
+        light: Plane = np.float32(0.22) * heaps.plane(z) * (tissue.nuclei.labels(z) == 0)
+        return light
 
     return draw
 
 
 def _sum(light: float, *clouds: Cloud) -> Draw:
     def draw(z: int) -> Plane:
-        total: Plane = np.float32(light) * sum(cloud.plane(z) for cloud in clouds)
-        return total
+        total = np.sum([cloud.plane(z) for cloud in clouds], 0)
+        return np.asarray(light * total, np.float32)
 
     return draw
 

@@ -132,6 +132,6 @@ def write_fovs_parquet(plan: Plan, voxel: tuple[float, float, float], path: str)
     # One thread: the order of the rows and the bytes are always the same.
     with duckdb.connect(":memory:", config={"threads": 1}) as database:
         database.execute(f"CREATE TABLE fovs ({columns})")
-        database.executemany(f"INSERT INTO fovs VALUES ({holes})", rows)
+        database.executemany(f"INSERT INTO fovs VALUES ({holes})", rows)  # noqa: S608
         # A path of ours, quoted: COPY takes no parameters.
         database.execute(f"COPY fovs TO '{quoted}' (FORMAT parquet, USE_TMP_FILE false)")

@@ -1,7 +1,7 @@
 """Threads and dots in the cells, as clouds of points that are drawn plane by plane."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -14,6 +14,8 @@ Floats = npt.NDArray[np.float32]
 
 SHARP_UM: Final = 0.16
 """Blur of the microscope in the plane."""
+BRIGHTEST: Final = 2.5
+"""Of a dot; the mean is 1."""
 DEEP_UM: Final = 0.55
 """Blur of the microscope along Z."""
 
@@ -55,14 +57,16 @@ class Cloud:
         height, deep = self._tissue.height(z), self._deep
         low, high = np.searchsorted(self._points[:, 0], (height - 2.5 * deep, height + 2.5 * deep))
         near = self._points[low:high]
-        light = self._weights[low:high] * np.exp(-(((near[:, 0] - height) / deep) ** 2) / 2)
+        weights = self._weights[low:high] * np.exp(-(((near[:, 0] - height) / deep) ** 2) / 2)
         rows, columns = self._tissue.plane
         flat = near[:, 1].astype(np.intp) * columns + near[:, 2].astype(np.intp)
-        summed = np.bincount(flat, light, rows * columns).reshape(rows, columns)
+        summed = np.bincount(flat, weights, rows * columns).reshape(rows, columns)
         sigma = max(SHARP_UM / self._tissue.pixel, 0.55)
         scale = self._step * np.sqrt(2 * np.pi) * sigma
-        drawn: Plane = ndimage.gaussian_filter(summed.astype(np.float32), sigma)
-        return drawn * np.float32(scale)
+        light = ndimage.gaussian_filter(summed.astype(np.float32), sigma) * np.float32(scale)
+        # Heaps saturate: a single one must not outshine all else.
+        drawn: Plane = light / (1 + light / 4)
+        return drawn
 
 
 def threads(tissue: Tissue, style: Style, rng: np.random.Generator) -> Cloud:
@@ -123,7 +127,7 @@ def _heights(
 def _kept(
     tissue: Tissue,
     style: Style,
-    way: tuple[npt.NDArray[np.float64], ...],
+    way: tuple[npt.NDArray[np.floating[Any]], ...],
     own: npt.NDArray[np.int32],
     step: float,
 ) -> Cloud:
@@ -185,7 +189,7 @@ def dots(
         size[0], size[1] / tissue.pixel, size[1] / tissue.pixel
     ]  # fmt: skip
     inside = (points[:, 1:] >= 0).all(1) & (points[:, 1] < rows) & (points[:, 2] < columns)
-    weights = np.repeat(rng.gamma(2.0, 0.5, len(chosen)), grains)
+    weights = np.repeat(np.minimum(rng.gamma(2.0, 0.5, len(chosen)), BRIGHTEST), grains)
     sigma = max(SHARP_UM / tissue.pixel, 0.55)
     kept = points[inside].astype(np.float32), weights[inside].astype(np.float32)
     return Cloud(tissue, *kept, step=float(np.sqrt(2 * np.pi) * sigma))

@@ -64,12 +64,14 @@ class Tissue:
         columns = np.arange(self.plane[1]) + lean * bx + 0.4 * wavx
         y = np.clip(np.rint(rows), 0, self.plane[0] - 1).astype(np.intp)
         x = np.clip(np.rint(columns), 0, self.plane[1] - 1).astype(np.intp)
-        return y * self.plane[1] + x
+        flat: Indices = y * self.plane[1] + x
+        return flat
 
     def within(self, z: int) -> npt.NDArray[np.bool_]:
         """Return where a plane (Y, X) lies between coverslip and surface."""
         height = self.height(z)
-        return (self.top >= height) & (height >= BOTTOM_UM)
+        within: npt.NDArray[np.bool_] = (self.top >= height) & (height >= BOTTOM_UM)
+        return within
 
     def cells(self, z: int) -> Labels:
         """Return the number of the cell at every pixel of a plane (Y, X), 0 beside them."""
