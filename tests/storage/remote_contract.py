@@ -24,7 +24,8 @@ from cellbank.storage.layout import object_key
 from cellbank.storage.packs import read_pack
 from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store
-from cellbank.storage.transfer import fetch_tables, push, tables_at
+from cellbank.storage.tables import fetch_tables, tables_at
+from cellbank.storage.transfer import push
 from tests.storage.making import (
     FILES,
     HUGE,

@@ -17,6 +17,7 @@ from cellbank.packages.verify import Damage, Verified
 from cellbank.storage import transfer
 from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store
+from cellbank.storage.tables import fetch_tables
 
 
 def verify(
@@ -167,7 +168,7 @@ def _mend(
         _verify.repair(store, remote, package, [d for d in damaged if d.path], by_path, watch)
         bad = {damage.table for damage in damaged}
         tables = {k: t for k, t in store.tables(package, revision).items() if k in bad}
-        transfer.fetch_tables(store, remote, package, tables, watch)
+        fetch_tables(store, remote, package, tables, watch)
     except (NotFound, IntegrityError):
         # What is still damaged is found by the look that follows.
         return

@@ -31,6 +31,7 @@ from cellbank.packages.build import Built
 from cellbank.storage import transfer
 from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store
+from cellbank.storage.tables import tables_at
 
 
 class Pushed(msgspec.Struct, frozen=True):
@@ -173,22 +174,13 @@ def push(
         latest = latest_at(remote, package)
         size = store.reader(package, revision).header.bytes
         tables = store.tables_here(package, store.tables(package, revision))
-        draft = None
-        # Access travels with a push, so a wish for it is pushed even where nothing else is new.
-        if latest != revision or public is not None:
-            base = latest if force else (seen.base if seen else "")
-            draft = new_draft(
-                "push",
-                config,
-                revision=revision,
-                base=base,
-                message=message or _message_of(store, package, revision),
-            )
-        elif _brings_tables(remote, package, revision, tables):
-            draft = new_draft("tables", config, revision=revision)
-        if draft is None:
-            newest = remote.newest(package)
-        else:
+        event = _event(remote, package, revision, latest, public, tables)
+        if event:
+            base, said = "", message
+            if event == "push":
+                base = latest if force else (seen.base if seen else "")
+                said = message or _message_of(store, package, revision)
+            draft = new_draft(event, config, revision, base, said)
             newest = transfer.push(
                 store,
                 remote,
@@ -198,6 +190,8 @@ def push(
                 watch=watcher_or_default(watch),
                 executor=executor,
             )
+        else:
+            newest = remote.newest(package)
         transfer.note_seen(store, remote, package, newest, allow_older=force, base=revision)
         _came_from(store, package, revision, remote, newest.digest, newest.record.number)
         return Pushed(
@@ -206,24 +200,33 @@ def push(
             remote.address,
             newest.record.number,
             size,
-            changed=latest != revision or (draft is not None and draft.event == "tables"),
+            changed=latest != revision or event == "tables",
         )
 
 
-def _brings_tables(
-    remote: Remote, package: Package, revision: str, tables: Mapping[str, Table]
-) -> bool:
-    """Whether the remote names none or others of these tables for the revision."""
+def _event(
+    remote: Remote,
+    package: Package,
+    revision: str,
+    latest: str,
+    public: bool | None,
+    tables: Mapping[str, Table],
+) -> str:
+    """Return what there is to push: the revision, only its tables, or nothing."""
+    # Access travels with a push, so a wish for it is pushed even where nothing else is new.
+    if latest != revision or public is not None:
+        return "push"
     if not tables:
-        return False
-    there = transfer.tables_at(remote, package, revision, remote.newest(package))
+        return ""
+    there = tables_at(remote, package, revision, remote.newest(package))
     known = {kind: table.digest for kind, table in there.items()}
-    return any(known.get(kind) != table.digest for kind, table in tables.items())
+    new = [kind for kind, table in tables.items() if known.get(kind) != table.digest]
+    return "tables" if new else ""
 
 
 def _message_of(store: Store, package: Package, revision: str) -> str:
     for kept in store.records(package):
-        if kept.record.revision == revision:
+        if kept.record.revision == revision and kept.record.event == "push":
             return kept.record.message
     return ""
 

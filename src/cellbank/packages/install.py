@@ -16,6 +16,7 @@ from cellbank.storage import disk, transfer
 from cellbank.storage.compact import compact
 from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store
+from cellbank.storage.tables import fetch_tables, plan_tables, tables_at
 from cellbank.storage.transfer import Plan
 
 
@@ -69,9 +70,7 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         want, entries = wanted(reader, reference.path, before, revision, package)
         plan = transfer.plan_fetch(entries, transfer.present_in(store, package))
         tables = _tables(remote, package, revision, newest, before, say)
-        more = transfer.plan_fetch(
-            transfer.table_entries(tables), transfer.present_in(store, package)
-        )
+        more = plan_tables(store, package, tables)
         result = Installation(
             str(package),
             revision,
@@ -90,10 +89,7 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
             and (before.tables == tables or store.tables(package, revision) == tables)
         ):
             say(f"{package} is up to date")
-            if before.address != remote.address:
-                # The same place under another address: ask there from now on.
-                moved = msgspec.structs.replace(before, address=remote.address)
-                store.set_installed(package, moved)
+            _ask_there(store, remote, package, before)
             _builds_on(store, remote, package, newest, revision)
             return result
         if before is not None and before.revision != revision:
@@ -103,12 +99,11 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         say(f"Downloading {result.objects} objects ({result.bytes} bytes)...")
         transfer.check_room(store, result.bytes)
         _bring(store, remote, package, plan, options.watch)
-        tables = transfer.fetch_tables(store, remote, package, tables, options.watch)
+        tables = fetch_tables(store, remote, package, tables, options.watch)
         want = _keep_list(store, package, want, entries)
         # What was fetched just now is new; what was here may have been condemned meanwhile.
-        fetched = plan.large.keys() | more.large.keys()
         counted = {entry.digest for entry in entries} | {t.digest for t in tables.values()}
-        store.check_spared(counted - fetched)
+        store.check_spared(counted - plan.large.keys() - more.large.keys())
         record = _installed(package, revision, remote, newest, want, before, tables)
         store.set_installed(package, record)
         _builds_on(store, remote, package, newest, revision)
@@ -127,10 +122,16 @@ def _tables(
 ) -> dict[str, Table]:
     """Return the tables of the revision; those that are here where the log cannot tell."""
     try:
-        return transfer.tables_at(remote, package, revision, newest)
+        return tables_at(remote, package, revision, newest)
     except IntegrityError as error:
         say(f"{package} is installed without its newest tables: {error.message}")
         return before.tables if before is not None and before.revision == revision else {}
+
+
+def _ask_there(store: Store, remote: Remote, package: Package, before: Installed) -> None:
+    """Remember the address of the remote, if the same place is found under another one now."""
+    if before.address != remote.address:
+        store.set_installed(package, msgspec.structs.replace(before, address=remote.address))
 
 
 def _builds_on(store: Store, remote: Remote, package: Package, newest: Kept, revision: str) -> None:
