@@ -1,22 +1,23 @@
-"""What the bytes of an image file show: its axes, channels and planes. Knows no packages."""
+"""What the bytes of an image file show: its axes, channels and planes. Knows no packages.
+
+`convert` stays in its module, whose name it has: which of both this face would give depended on
+what was imported before.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
-    "Conversion",
     "Header",
     "LabelFacts",
     "check_data",
     "compare_labels",
-    "convert",
     "read_header",
     "read_planes",
     "write_ome_tiff",
 ]
 
 if TYPE_CHECKING:
-    from cellbank.images.convert import Conversion, convert
     from cellbank.images.header import Header, read_header
     from cellbank.images.labels import LabelFacts, compare_labels
     from cellbank.images.ometiff import write_ome_tiff
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from cellbank.images.soundness import check_data
 
 _ROOMS = {
-    "Conversion": "convert",
-    "convert": "convert",
     "Header": "header",
     "read_header": "header",
     "LabelFacts": "labels",

@@ -155,7 +155,7 @@ def _merged(stacks: list[Stack]) -> Stack:
         for what in ("axes", "shape", "dtype"):
             ours, theirs = getattr(first.header, what), getattr(other.header, what)
             if ours != theirs:
-                reason = f"its {what} is {theirs}, that of {first.path} is {ours}"
+                reason = f"{what} {theirs}, but {first.path} has {what} {ours}"
                 raise BadImage(other.path, reason)
     header = first.header
     names = tuple(name for s in stacks for name in (s.header.channels or (None,)))

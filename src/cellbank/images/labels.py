@@ -93,7 +93,9 @@ def _header(source: Source) -> Header:
 
 
 def _same_shape(cell: Source, first: Header, other: Source, header: Header) -> None:
-    if first.shape != header.shape:
+    # An axis of length 1 is left out by some.
+    ours, theirs = ((*(n for n in h.shape[:-2] if n > 1), *h.shape[-2:]) for h in (first, header))
+    if ours != theirs:
         raise BadImage(
             name_of(other),
             f"it is {header.axes} {header.shape}, {name_of(cell)} is {first.axes} {first.shape}",
