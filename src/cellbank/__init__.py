@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 _FUNCTIONS = (
     "build",
+    "build_family",
     "cite",
     "diff",
     "du",
@@ -43,6 +44,7 @@ __all__ = ["CellbankError", "__version__", *_FUNCTIONS]  # noqa: PLE0604
 if TYPE_CHECKING:
     from cellbank.api import (  # noqa: F401  re-exported by __getattr__
         build,
+        build_family,
         cite,
         diff,
         du,

@@ -11,10 +11,12 @@ from cellbank.api.account import (
 )
 from cellbank.api.asking import Listed, cite, diff, du, inspect, log, ls, tree
 from cellbank.api.checking import verify
+from cellbank.api.families import build_family
 from cellbank.api.having import Removed, export, gc, install, load, remove
 from cellbank.api.making import Pushed, build, push
 from cellbank.api.naming import tag, version
 from cellbank.api.sampling import sample
+from cellbank.cells.built import FamilyBuilt
 from cellbank.cells.sample.sampled import Sampled
 from cellbank.model.changes import Changes
 from cellbank.model.progress import Progress, Said
@@ -36,6 +38,7 @@ __all__ = [
     "DataNode",
     "Event",
     "Exported",
+    "FamilyBuilt",
     "GroupNode",
     "Inspection",
     "Installation",
@@ -50,6 +53,7 @@ __all__ = [
     "Verified",
     "add_remote",
     "build",
+    "build_family",
     "cite",
     "default_remote",
     "diff",

@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
+from cellbank.cells.built import FamilyBuilt
 from cellbank.cells.documents import as_bytes, image_path, info_of, info_path
 from cellbank.cells.family import Family, Member, records_of
 from cellbank.cells.imaging import Images, Taken
 from cellbank.cells.kinds import KINDS
 from cellbank.cells.metadata import Tables, specs_of, writer_name
-from cellbank.cells.problems import Problem, Problems
+from cellbank.cells.problems import Problems
 from cellbank.cells.reading import read_recipe
 from cellbank.cells.readme import Channels, readme_of
 from cellbank.cells.recipe import Recipe
@@ -32,20 +33,6 @@ from cellbank.packages.staging import Stager
 from cellbank.storage import disk
 from cellbank.storage.store import Store
 from cellbank.storage.transfer import filling
-
-
-class FamilyBuilt(msgspec.Struct, frozen=True):
-    """What the build of a family made.
-
-    `images_read` counts those that were new or changed; `problems` are warnings.
-    """
-
-    owner: str
-    packages: list[Built]
-    records: dict[str, int]
-    images: int
-    images_read: int
-    problems: list[Problem]
 
 
 def build_family(
@@ -83,9 +70,9 @@ def build_family(
         Something is wrong with recipe, tables or images: all of it.
     """
     made = read_recipe(path)
-    root = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120
+    root = os.path.dirname(os.path.abspath(path))
     with store.transaction():
-        return _Build(store, owner, made, root, os.path.basename(path), watch).run(  # noqa: PTH119
+        return _Build(store, owner, made, root, os.path.basename(path), watch).run(
             stamp, executor, strict=strict
         )
 

@@ -142,12 +142,12 @@ class Images:
         )
 
     def _source(self, record: Found, image: recipe.Image, file: str) -> Source | None:
-        path = os.path.join(self._folder(os.path.dirname(file)), os.path.basename(file))  # noqa: PTH118, PTH119, PTH120
+        path = os.path.join(self._folder(os.path.dirname(file)), os.path.basename(file))
         try:
-            if os.path.islink(path):  # noqa: PTH114
+            if os.path.islink(path):
                 path = os.path.realpath(path)
             inside = path.startswith(f"{self._root}/") and not file.startswith("/")
-            look = os.stat(path) if inside else None  # noqa: PTH116
+            look = os.stat(path) if inside else None
         except (OSError, ValueError) as error:
             self._missing(record, image, file, error)
             return None
@@ -254,7 +254,7 @@ class Images:
             self._tell(record, image, f"{shown}: {error.args[1]}", error.advice)
             return None
         for source in sources:
-            if Look.of(os.stat(source.file)) != source.look:  # noqa: PTH116
+            if Look.of(os.stat(source.file)) != source.look:
                 raise BadInput(
                     f"{source.file} changes while it is read",
                     "Wait until nobody writes to it, then try again.",
@@ -414,7 +414,7 @@ class Images:
 
     def _load(self) -> Memory:
         try:
-            with open(self._path, "rb") as file:  # noqa: PTH123
+            with open(self._path, "rb") as file:
                 return msgspec.msgpack.decode(file.read(), type=Memory)
         except (OSError, msgspec.MsgspecError):
             return Memory({}, {}, {})
@@ -457,7 +457,7 @@ def _bundles(jobs: Sequence[Callable[[], None]]) -> Iterator[Callable[[], None]]
 
 
 def _taken(sources: Sequence[Source], known: Known, *, made: bool) -> Taken:
-    name = os.path.basename(sources[0].file)  # noqa: PTH119
+    name = os.path.basename(sources[0].file)
     nothing = ImageFacts(None)
     if not made:
         return Taken(sources[0], known, name, nothing)
@@ -484,7 +484,7 @@ def _column(image: recipe.Image) -> str:
 
 
 def _is_tiff(file: str) -> bool:
-    with open(file, "rb") as opened:  # noqa: PTH123
+    with open(file, "rb") as opened:
         return opened.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 

@@ -21,8 +21,9 @@ SQL_TYPES: Final = {
     "date": "DATE",
 }
 WRITE_BYTES: Final = 1 << 20
-MAX_LINE_BYTES: Final = 1 << 30
-"""One record: a line with a million fields of view has 50 MB."""
+LINE_BYTES: Final = 1 << 20
+"""One record, if none is longer: a cell line with 100,000 fields of view has 5 MB. DuckDB takes
+twice as much memory at once."""
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -61,7 +62,7 @@ class Lines:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.count = 0
+        self.longest = LINE_BYTES
         self._descriptor = disk.create(path)
         self._waiting: list[bytes] = []
         self._bytes = 0
@@ -71,7 +72,7 @@ class Lines:
         line = _encoder.encode(row)
         self._waiting.append(line)
         self._bytes += len(line)
-        self.count += 1
+        self.longest = max(self.longest, len(line) + 1)
         if self._bytes > WRITE_BYTES:
             self.flush()
 
@@ -130,7 +131,7 @@ class Tables:
 
     def _copy(self, lines: Lines, columns: Mapping[str, str], target: str) -> None:
         with connect() as database:
-            source = json_lines(lines.path, columns)
+            source = json_lines(lines, columns)
             form = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480"
             # Names and types are ours or quoted; the path is that of a file we made.
             database.execute(f"COPY (SELECT * FROM {source}) TO {text(target)} ({form})")  # noqa: S608
@@ -139,7 +140,7 @@ class Tables:
         """Return the SQL that gives the records of a kind, as they are so far."""
         lines = self._lines[kind]
         lines.flush()
-        return json_lines(lines.path, columns_of(kind, self._specs[kind]))
+        return json_lines(lines, columns_of(kind, self._specs[kind]))
 
     def close(self) -> None:
         """Remove the temporary files."""
@@ -163,12 +164,12 @@ def connect() -> Any:
     )
 
 
-def json_lines(path: str, columns: Mapping[str, str]) -> str:
+def json_lines(lines: Lines, columns: Mapping[str, str]) -> str:
     """Return the SQL that reads a file of JSON lines with these columns."""
     typed = ", ".join(f"{text(name)}: {text(kind)}" for name, kind in columns.items())
     return (
-        f"read_json({text(path)}, format='newline_delimited', columns={{{typed}}}, "
-        f"maximum_object_size={MAX_LINE_BYTES})"
+        f"read_json({text(lines.path)}, format='newline_delimited', columns={{{typed}}}, "
+        f"maximum_object_size={lines.longest})"
     )
 
 

@@ -42,7 +42,7 @@ def readme_of(
     counts = counts_of(member)
     rows = channels.rows()
     shown = {
-        **msgspec.to_builtins(recipe),
+        **msgspec.structs.asdict(recipe),
         "package": package,
         "owner": owner,
         "name": name,

@@ -204,7 +204,7 @@ def _packages(packages: Packages, records: dict[str, Record]) -> Iterator[Wrong]
     named: list[tuple[Path, str]] = []
     if packages.per_line:
         path: Path = ("packages", "per_line", "name")
-        named.append((path, HOLE.sub("1", packages.per_line.name)))
+        named.append((path, HOLE.sub("a1", packages.per_line.name.lower())))
         yield from _template(path, packages.per_line.name, "package")
         if "line" not in records:
             what = "the recipe has no records of the kind line"

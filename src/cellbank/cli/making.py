@@ -10,21 +10,43 @@ from cellbank.cli.text import short, size, some
 SHOWN_NAMES = 20
 
 
-@command("build", example="cellbank build demo/nuclei ./images --message 'first images'")
-@click.argument("package", metavar="OWNER/NAME", type=PACKAGE)
-@click.argument("folder", metavar="FOLDER", type=FOLDER)
+@command(
+    "build",
+    example="cellbank build demo/nuclei ./images --message 'first images'\n"
+    "cellbank build aics cellbank.yaml",
+)
+@click.argument("package", metavar="OWNER/NAME | OWNER", type=PACKAGE)
+@click.argument("folder", metavar="FOLDER | RECIPE", type=FOLDER)
 @click.option("-m", "--message", default="", help="What changed, for the log.")
 @click.option("--allow-empty", is_flag=True, help="Accept a folder without files.")
 @click.option("--fix-names", is_flag=True, help="Map file names that break the rules.")
+@click.option("--strict", is_flag=True, help="With a recipe: take warnings for errors.")
 def build(
-    console: Console, package: str, folder: str, message: str, allow_empty: bool, fix_names: bool
+    console: Console,
+    package: str,
+    folder: str,
+    message: str,
+    allow_empty: bool,
+    fix_names: bool,
+    strict: bool,
 ) -> None:
-    """Make a package in the store from all files in a folder.
+    """Make packages in the store: one from a folder, or a family from a recipe.
 
-    Files that were packaged before and look unchanged are not read. Nothing is sent.
+    OWNER/NAME FOLDER packages all files in the folder. OWNER RECIPE makes the cell-line packages
+    that the recipe (cellbank.yaml) asks for, from a lab's tables and images. What was packaged
+    before and looks unchanged is not read. Nothing is sent.
     """
     from cellbank.api import making
 
+    if "/" not in package:
+        if allow_empty or fix_names:
+            raise click.UsageError("--allow-empty and --fix-names are for OWNER/NAME FOLDER")
+        from cellbank.cli.families import build_family
+
+        build_family(console, package, folder, message, strict=strict)
+        return
+    if strict:
+        raise click.UsageError("--strict is for OWNER RECIPE")
     with console.watching() as watch:
         built = making.build(
             package,
