@@ -108,8 +108,9 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+@pytest.mark.parametrize(
+    ("scheme", "script"), [("light", True), ("dark", False)], ids=["light", "dark-no-script"]
+)
 def test_pages_fit_and_ask_nobody_else(
     chromium: Chromium, place: Served, scheme: Any, *, script: bool
 ) -> None:

@@ -9,7 +9,6 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup, escape
 
-from cellbank import __version__
 from cellbank.model.digest import digest_of
 
 _HERE: Final = Path(__file__).parent
@@ -38,11 +37,13 @@ _addresses, static_files = _load_static()
 
 
 def _load_look() -> str:
-    sources = [file.read_bytes() for file in sorted((_HERE / "templates").iterdir())]
-    return digest_of(b"".join([*sources, *map(str.encode, _addresses.values())]))
+    sources = [
+        file for file in sorted(_HERE.rglob("*")) if file.suffix in (*_TYPES, ".html", ".py")
+    ]
+    return digest_of(b"".join(file.read_bytes() for file in sources))
 
 
-LOOK: Final = f"{__version__} {_load_look()}"
+LOOK: Final = _load_look()
 """Changes whenever a page of the same facts may look otherwise."""
 
 
