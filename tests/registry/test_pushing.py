@@ -311,15 +311,19 @@ def test_other_events_name_no_tables(remote: HttpRemote, store: Store) -> None:
             remote.append(PACKAGE, wanted)
 
 
-def test_a_table_does_not_open_what_one_may_not_read(
-    remote: HttpRemote, store: Store, nobody: Asker
+def test_tables_are_read_by_those_who_may_read_the_package(
+    remote: HttpRemote, store: Store, nobody: Asker, admin: Asker
 ) -> None:
-    secret = LARGE[7:]
-    push_files(store, remote, {"x": b"secret", "y": secret}, package=SECRET, public=False)
     push_files(store, remote)
-    assert 404 == nobody.get(f"{DEMO}/objects/{digest_of(secret)}").status
-    push = Push(Asker(remote.address), manifest_of({"a": b"a"}))
-    refused(push.begun, 401, "NotSignedIn")
+    revision = keep(store, {"x": b"x"}, SECRET)
+    tables = keep_tables(store, {"fovs": FOVS, "wells": LARGE[7:]}, SECRET)
+    transfer.push(store, remote, SECRET, draft(revision, tables=tables), public=False)
+    secret = f"{API}/packages/{SECRET}"
+    for asker, home, status in ((admin, secret, 200), (nobody, secret, 404), (nobody, DEMO, 404)):
+        assert status == asker.get(f"{home}/objects/{tables['wells'].digest}").status
+    small = bytes.fromhex(TABLE.digest)
+    assert FOVS in admin.post(f"{secret}/objects/small", small).body
+    assert bytes(8) == nobody.post(f"{DEMO}/objects/small", small).body
 
 
 def test_a_table_with_the_bytes_of_a_page_hides_nothing(

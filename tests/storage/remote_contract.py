@@ -275,6 +275,21 @@ class RemoteContract:
         assert tables == fetch_tables(other, remote, PACKAGE, tables)
         assert TABLES == {kind: other.read_table(PACKAGE, t) for kind, t in tables.items()}
 
+    def test_many_small_tables_stay_readable(
+        self, remote: Remote, store: Store, other: Store
+    ) -> None:
+        kept = push_files(store, remote)
+        revision, every = kept.record.revision, {}
+        for number in range(40):
+            data = b"PAR1 %d PAR1" % number
+            tables = keep_tables(store, {"fovs": data})
+            push(store, remote, PACKAGE, event("tables", revision=revision, tables=tables))
+            every[data] = tables["fovs"]
+        for data, table in every.items():
+            assert {"fovs": table} == fetch_tables(other, remote, PACKAGE, {"fovs": table})
+            assert data == other.read_table(PACKAGE, table)
+        assert contents(other, install(other, remote)) == FILES
+
     def test_tables_of_a_revision_that_is_there_are_replaced_by_an_event(
         self, remote: Remote, store: Store, other: Store
     ) -> None:
