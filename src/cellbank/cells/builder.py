@@ -118,6 +118,7 @@ class _Build:
             {KINDS[kind].group: len(kept.records) for kind, kept in found.items()},
             sum(len(taken) for taken in images.taken.values()),
             images.read,
+            stager.added_bytes + sum(one.added_bytes for one in built),
             self._problems.found(),
         )
 

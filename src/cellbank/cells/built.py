@@ -10,7 +10,8 @@ class FamilyBuilt(msgspec.Struct, frozen=True):
     """What the build of a family made.
 
     `records` counts those of each group, `images_read` the images that were new or changed;
-    `problems` are warnings.
+    `added_bytes` is what the store has more of than before, images and all; `problems` are
+    warnings.
     """
 
     owner: str
@@ -18,4 +19,5 @@ class FamilyBuilt(msgspec.Struct, frozen=True):
     records: dict[str, int]
     images: int
     images_read: int
+    added_bytes: int
     problems: list[Problem]

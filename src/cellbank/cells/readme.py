@@ -89,7 +89,9 @@ _CONDITIONS: Iterable[tuple[str, str]] = (
 def _template() -> jinja2.Template:
     text = files("cellbank.cells").joinpath("README.md.jinja").read_text(encoding="utf-8")
     # Markdown, not HTML: what shows it cleans it.
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)  # noqa: S701
+    environment = jinja2.Environment(  # noqa: S701
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.from_string(text)
 
 

@@ -33,7 +33,8 @@ def build_family(console: Console, owner: str, recipe: str, message: str, *, str
     records = ", ".join(f"{count:,} {group}" for group, count in built.records.items())
     lines.append(
         f"{some(len(built.packages), 'package')} of {records}; "
-        f"{built.images_read:,} of {some(built.images, 'image')} read"
+        f"{built.images_read:,} of {some(built.images, 'image')} read, "
+        f"{size(built.added_bytes)} new"
     )
     console.done(built, lines)
 
@@ -41,7 +42,7 @@ def build_family(console: Console, owner: str, recipe: str, message: str, *, str
 def _line(built: Any) -> str:
     kept = "" if built.changed else " (unchanged)"
     what = f"{some(built.entries, 'entry', 'entries')}, {size(built.size)}"
-    return f"{built.package}@{short(built.revision)}{kept}: {what}; {size(built.added_bytes)} new"
+    return f"{built.package}@{short(built.revision)}{kept}: {what}"
 
 
 def show_problems(console: Console, problems: Sequence[Mapping[str, Any]]) -> None:

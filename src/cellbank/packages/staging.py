@@ -51,6 +51,7 @@ class Stager:
         self._kept_bytes = 0
         self._lock = Lock()
         self.read_files = 0
+        self.added_bytes = 0
 
     # --- taking
 
@@ -123,6 +124,7 @@ class Stager:
             part.discard()
             return name
         assert self.batch is not None  # noqa: S101  set before anything is taken
+        self.added_bytes += part.size
         self.batch.take(object_key(digest), part)
         if self.batch.staged_bytes > COMMIT_BYTES:
             self.batch.commit()
