@@ -239,6 +239,22 @@ def test_an_export_that_broke_off_has_no_recipe(
 
 
 @needs_nuclei
+def test_the_same_call_finishes_what_broke_off(
+    lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "lab"
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "_write_tables", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            written(folder)
+    (folder / "images/fovs" / f".{STEM}.ome.tiff.0123456789abcdef").write_bytes(b"half")
+    written(folder)
+    assert digests(lab) == digests(folder)
+    with pytest.raises(Conflict, match=r"cellbank\.yaml is there"):
+        written(folder)
+
+
+@needs_nuclei
 def test_processes_make_the_same_as_threads(lab: Path, tmp_path: Path) -> None:
     done = api.sample(tmp_path / "lab", fovs=12, shape=SHAPE)
     assert digests(lab) == digests(tmp_path / "lab")

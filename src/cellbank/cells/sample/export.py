@@ -1,7 +1,8 @@
 """The whole export, written into an empty folder; the recipe last, so that it is all there."""
 
 import os
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future, as_completed
 from importlib.resources import files
 from string import Template
 from typing import Final
@@ -16,6 +17,9 @@ from cellbank.model.progress import Progress, Watcher, ignore
 from cellbank.storage import disk
 
 RECIPE: Final = "cellbank.yaml"
+TABLES: Final = frozenset(
+    ["lines.csv", "plates.csv", "wells.csv", "segmentations.sqlite", "fovs.parquet"]
+)
 SMALLEST: Final = (4, 32, 32)
 LARGEST: Final = (200, 4096, 4096)
 
@@ -104,14 +108,36 @@ def _check_seed(seed: int) -> None:
 def _check_folder(folder: str, place: str, jobs: list[Job]) -> None:
     if os.path.lexists(place) and not os.path.isdir(place):  # noqa: PTH112
         raise BadInput(f"{folder} is not a folder", "Name a folder to write into.")
-    if os.path.isdir(place) and os.listdir(place):  # noqa: PTH112, PTH208
+    strange = _strange(place, {path for job in jobs for path in job.paths.values()})
+    if strange:
         raise Conflict(
-            f"{folder} is not empty", "Choose another folder, or empty it. Nothing was written."
+            f"{folder} is not empty: {strange} is there",
+            "Choose another folder, or empty it. Nothing was written.",
         )
     needed = sum(job.image_bytes for job in jobs)
     free = disk.free_bytes(place)
     if needed > free:
         raise DiskFull(folder, needed, free)
+
+
+def _strange(place: str, images: set[str]) -> str:
+    """Return a file that no run that broke off could have left here, or nothing.
+
+    What such a run left unfinished is removed; what it finished is written over.
+    """
+    ours = images | TABLES
+    halves = []
+    for folder, _, names in os.walk(place):
+        for name in names:
+            path = os.path.relpath(f"{folder}/{name}", place)
+            whole = os.path.join(os.path.dirname(path), name[1:].rpartition(".")[0])  # noqa: PTH118, PTH120
+            if name.startswith(".") and whole in ours | {RECIPE}:
+                halves.append(f"{folder}/{name}")
+            elif path not in ours:
+                return path
+    for half in halves:
+        disk.remove(half)
+    return ""
 
 
 def _job(folder: str, fov: Fov, shape: tuple[int, int, int], seed: int) -> Job:
@@ -123,18 +149,28 @@ def _job(folder: str, fov: Fov, shape: tuple[int, int, int], seed: int) -> Job:
 def _run(jobs: list[Job], executor: Executor | None, watch: Watcher) -> int:
     """Make all fields of view; return their bytes."""
     if executor is not None:
-        return _made(jobs, executor, watch)
-    from loky import get_reusable_executor
+        return _made(jobs, executor, watch, stop=_cancel)
+    from loky import ProcessPoolExecutor
 
-    pool = get_reusable_executor(max_workers=min(os.cpu_count() or 1, len(jobs)), timeout=30)
-    try:
-        return _made(jobs, pool, watch)
-    except BaseException:
-        pool.shutdown(wait=True, kill_workers=True)
-        raise
+    pool = ProcessPoolExecutor(max_workers=min(os.cpu_count() or 1, len(jobs)))
+    size = _made(jobs, pool, watch, stop=lambda _: pool.shutdown(kill_workers=True))
+    # The command leaves without a farewell: what it holds is let go of here.
+    pool.shutdown(wait=True)
+    return size
 
 
-def _made(jobs: list[Job], executor: Executor, watch: Watcher) -> int:
+def _cancel(futures: Iterable[Future[int]]) -> None:
+    for future in futures:
+        future.cancel()
+
+
+def _made(
+    jobs: list[Job],
+    executor: Executor,
+    watch: Watcher,
+    *,
+    stop: Callable[[Iterable[Future[int]]], None],
+) -> int:
     futures = {executor.submit(write_field, job): job.image_bytes for job in jobs}
     done, size = 0, 0
     try:
@@ -143,8 +179,7 @@ def _made(jobs: list[Job], executor: Executor, watch: Watcher) -> int:
             done += futures[future]
             watch(Progress("sample", done, sum(futures.values())))
     except BaseException:
-        for future in futures:
-            future.cancel()
+        stop(futures)
         raise
     return size
 
