@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from cellbank.catalog.app import wants_html
+from cellbank.model.digest import digest_of
 from cellbank.registry.service import Registry
 from cellbank.server import create_server
 from cellbank.storage.http_remote import HttpRemote
+from cellbank.storage.remote import BucketRemote
 from cellbank.storage.store import Store
 from tests.catalog.making import CELLS, SCHEMA, Browser
 from tests.registry.asking import API, Asker
@@ -167,6 +169,30 @@ def test_a_deleted_package_is_gone_and_a_moved_one_says_where(
     assert [] == browser.page("/").each("h2", class_="card")
 
 
+def test_large_documents_are_shown_as_far_as_that_makes_sense(
+    browser: Browser, store: Store, remote: HttpRemote
+) -> None:
+    long = "# Long\n" + "<script>" * 40_000
+    schema = {"unique_fov_info": {"a": {"description": "d" * 200_000}}}
+    large = {"README.md": long.encode(), "SCHEMA": json.dumps(schema).encode()}
+    first = push_files(store, remote, large).record.revision
+    page = browser.page("/aics/demo")
+    assert "too long to be rendered" in page.text("p", class_="note")
+    assert "# Long <script>" in page.text("pre", class_="plain")
+    assert "Long" in browser.page("/").text("main")
+    assert "ddd" in browser.page("/aics/demo/schema").text("tbody")
+    push_files(store, remote, {"README": bytes(2 << 20)}, base=first)
+    assert "too large" in browser.page("/aics/demo").text("p", class_="note")
+
+
+def test_a_readme_that_was_purged_is_not_shown(browser: Browser, folder: Path, cells: str) -> None:
+    assert "Images of" in browser.page("/aics/demo").text("article")
+    purge = event("purge", name=digest_of(CELLS["README"]), message="by request")
+    BucketRemote.open(str(folder)).append(PACKAGE, purge)
+    assert "Images of" not in browser.page("/aics/demo").text()
+    assert "Tight" not in browser.page("/").text("main")
+
+
 # --- the schema
 
 
@@ -268,7 +294,7 @@ def test_a_page_is_sent_again_only_when_it_changed(
     reply = browser.get(path)
     tag = reply.headers["etag"]
     assert "private, no-cache" == reply.headers["cache-control"]
-    for known in (tag, f"W/{tag}"):
+    for known in (tag, f"W/{tag}", f'"other", {tag}'):
         again = browser.get(path, If_None_Match=known)
         assert (304, b"", tag) == (again.status, again.body, again.headers["etag"])
     remote.append(PACKAGE, event("version", name="1.0", revision=cells))

@@ -82,8 +82,7 @@ class WithPages:
 
     def _page(self, request: Request, path: str, where: str) -> Page:
         caller = self._registry.caller(request.headers.get("authorization"), where)
-        has = request.headers.get("if-none-match", "").removeprefix("W/")
-        asked = Asked(caller, where, has)
+        asked = Asked(caller, where, request.headers.get("if-none-match", ""))
         if path == "/":
             return self._pages.home(asked, _number(request))
         if found := _OWNER.fullmatch(path):

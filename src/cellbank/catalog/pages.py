@@ -39,6 +39,10 @@ class Asked(msgspec.Struct, frozen=True):
     where: str
     has: str = ""
 
+    def knows(self, tag: str) -> bool:
+        """Whether they have the page with this tag."""
+        return tag in self.has
+
 
 class Listed(msgspec.Struct, frozen=True):
     """One package of the list."""
@@ -78,7 +82,7 @@ class Pages:
             last=last,
             signed_in=asked.caller.signed_in,
         )
-        return Page(body, tag=_tag(body), unchanged=_tag(body) == asked.has)
+        return Page(body, tag=_tag(body), unchanged=asked.knows(_tag(body)))
 
     def _listed(self, package: Package) -> Listed | None:
         try:
@@ -97,7 +101,7 @@ class Pages:
     def package(self, asked: Asked, reference: Reference) -> Page:
         """Return the page of a package, or of one of its revisions."""
         record, revision, tag = self._found(asked, reference, "package")
-        if tag == asked.has:
+        if asked.knows(tag):
             return Page(tag=tag, unchanged=True)
         package, state = reference.package, record.state
         author, date = self._shelf.credit(package, revision)
@@ -125,7 +129,7 @@ class Pages:
     def schema(self, asked: Asked, reference: Reference) -> Page:
         """Return the page of a package's SCHEMA; without one a page that says so."""
         record, revision, tag = self._found(asked, reference, "schema")
-        if tag == asked.has:
+        if asked.knows(tag):
             return Page(tag=tag, unchanged=True)
         schema = self._shelf.schema(reference.package, revision, record.state)
         body = render(
