@@ -128,3 +128,16 @@ def _value(value: Any, row: int, column: str, place: str, problems: Problems) ->
         problems.error(place, f"has the error {value}", "Mend the formula.", row=row, column=column)
         return None
     return value
+
+
+def sheet_names(path: str) -> list[str]:
+    """Return the names of the sheets of a workbook, none if it cannot be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            _grid(path, "\0", values=True)
+        except KeyError as error:
+            return list(error.args[0])
+        except Exception:  # noqa: BLE001  whoever reads it tells what is wrong
+            return []
+    return []
