@@ -56,6 +56,12 @@ def test_attributes_are_told_as_they_are_written() -> None:
     )
 
 
+def test_values_that_are_listed_are_shown_rather_than_counted() -> None:
+    said = {"distinct": 2, "values": ["ZSD1", "ZSD2"]}
+    found = read({"unique_x_info": {"a": said, "b": {"distinct": ["x"]}}}).kinds[0]
+    assert ['"ZSD1", "ZSD2"', '"x"'] == [a.distinct for a in found.attributes]
+
+
 def test_nested_types_read_like_types() -> None:
     types = [["<type 'dict'>"], {"name": "<class 'str'>", "use": "<type 'bool'>"}, None]
     found = read({"unique_x_info": {"channels": {"value_types": types}}}).kinds[0].attributes[0]

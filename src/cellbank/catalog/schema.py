@@ -97,7 +97,7 @@ def _attribute(name: str, said: Any, anchor: str) -> Attribute:
         _text(said.get("unit")),
         "may be null" if nullable is True else "never null" if nullable is False else "",
         _coverage(said.get("coverage")),
-        _distinct(said.get("distinct")),
+        _distinct(said.get("values")) or _distinct(said.get("distinct")),
         _span(said.get("minimum"), said.get("maximum")),
     )
 
