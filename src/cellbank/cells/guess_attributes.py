@@ -192,10 +192,12 @@ class Attributes:
         for kind in self._kindred.links:
             above = self._made[kind]
             theirs = Attributes(above, self._made, self._others)
-            if name in KINDS[kind].attributes and theirs._standard(
-                name, KINDS[kind].attributes[name]
-            ):
-                return Line(name, [("through", kind)], f"{above.seen.name} has it")
+            standard = KINDS[kind].attributes.get(name)
+            source = theirs._standard(name, standard) if standard else None
+            if source is not None:
+                # The form of a day is said where it is used, too.
+                said = [part for part in source.parts if part[0] in ("type", "format")]
+                return Line(name, [("through", kind), *said], f"{above.seen.name} has it")
         return None
 
     # --- lists of structs
@@ -205,7 +207,7 @@ class Attributes:
         if column is not None and type_of(column) == "list[struct]":
             self._used.add(column.name)
             fields = [(f, self._field(f, column)) for f in _keys_in(column)]
-            return Line(name, [], column.words, fields=fields)
+            return Line(name, [("column", quoted(column.name))], column.words, fields=fields)
         assert standard.fields is not None  # noqa: S101  the caller looked
         from_rows = self._from_rows(standard.fields)
         if len(from_rows) > 1:
@@ -258,7 +260,7 @@ class Attributes:
         kind = type_of(column)
         parts: list[tuple[str, str]] = []
         fields: list[tuple[str, str]] = []
-        if name != column.name:
+        if name != column.name or kind == "list[struct]":
             parts.append(("column", quoted(column.name)))
         if kind == "list[struct]":
             fields = [(f, self._field(f, column)) for f in _keys_in(column)]
