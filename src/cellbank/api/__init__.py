@@ -16,8 +16,10 @@ from cellbank.api.having import Removed, export, gc, install, load, remove
 from cellbank.api.making import Pushed, build, push
 from cellbank.api.naming import tag, version
 from cellbank.api.sampling import sample
+from cellbank.api.starting import init
 from cellbank.cells.built import FamilyBuilt
 from cellbank.cells.sample.sampled import Sampled
+from cellbank.cells.started import Started
 from cellbank.model.changes import Changes
 from cellbank.model.progress import Progress, Said
 from cellbank.packages.build import Built
@@ -50,6 +52,7 @@ __all__ = [
     "Said",
     "Sampled",
     "Share",
+    "Started",
     "Verified",
     "add_remote",
     "build",
@@ -60,6 +63,7 @@ __all__ = [
     "du",
     "export",
     "gc",
+    "init",
     "inspect",
     "install",
     "load",

@@ -11,6 +11,7 @@ from cellbank.cli.console import Console
 # Title → command → the module that has it. The order is that of `cellbank --help`.
 COMMANDS: Final[dict[str, dict[str, str]]] = {
     "Make packages and send them": {
+        "init": "starting",
         "build": "making",
         "push": "making",
         "version": "naming",
