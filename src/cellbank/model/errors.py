@@ -125,8 +125,11 @@ class BadImage(RuleBroken):
 class ProblemsFound(RuleBroken):
     """What is wrong with a recipe, or with the tables and images that it names: all of it."""
 
-    def __init__(self, title: str, problems: Sequence[Mapping[str, Any]]) -> None:
-        self.problems = [dict(problem) for problem in problems if isinstance(problem, Mapping)]
+    def __init__(self, title: str, problems: Sequence[Any]) -> None:
+        # Over the wire anything may come.
+        self.problems: list[dict[str, Any]] = [
+            dict(problem) for problem in problems if isinstance(problem, Mapping)
+        ]
         warnings = sum(problem.get("severity") == "warning" for problem in self.problems)
         counts = {"error": len(problems) - warnings, "warning": warnings}
         said = [f"{n} {word}{'s' if n != 1 else ''}" for word, n in counts.items() if n]
