@@ -1,7 +1,7 @@
 """The builder: a recipe, tables and images become a family of packages in the store."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
@@ -12,7 +12,7 @@ from cellbank.cells.documents import as_bytes, image_path, info_of, info_path
 from cellbank.cells.family import Family, Member, records_of
 from cellbank.cells.imaging import Images, Taken
 from cellbank.cells.kinds import KINDS
-from cellbank.cells.metadata import Tables, specs_of, writer_name
+from cellbank.cells.metadata import Tables, connect, specs_of, writer_name
 from cellbank.cells.problems import Problems
 from cellbank.cells.reading import read_recipe
 from cellbank.cells.readme import Channels, readme_of
@@ -175,7 +175,8 @@ class _Build:
         stamp = msgspec.structs.replace(stamp, writer=writer_name())
         folder = self._store.files.path(f"caches/tables/{disk.random_name(self._owner)}")
         source = Collected(specs)
-        whole = Tables(folder, specs)
+        database = connect()
+        whole = Tables(folder, specs, database)
         try:
             for kind, kept in found.items():
                 for name, record in kept.records.items():
@@ -191,7 +192,11 @@ class _Build:
         for member in members:
             self._say(f"Building {self._owner}/{member.name}...")
             making = _Making(self, member, found, relations, images.taken, specs)
-            built.append(making.build(self._store, source, stager, stamp, folder))
+            built.append(
+                making.build(
+                    self._store, source, stager, stamp, lambda: Tables(folder, specs, database)
+                )
+            )
             stager.add_sibling(Package(self._owner, member.name))
         return built
 
@@ -232,11 +237,16 @@ class _Making:
         self._chosen = None if member.sort == "all" else member.chosen
 
     def build(
-        self, store: Store, source: Collected, stager: Stager, stamp: Stamp, folder: str
+        self,
+        store: Store,
+        source: Collected,
+        stager: Stager,
+        stamp: Stamp,
+        new_tables: Callable[[], Tables],
     ) -> Built:
         """Build it."""
         package = Package(self._whole.owner, self._member.name)
-        tables = Tables(folder, self._specs)
+        tables = new_tables()
         try:
             here, channels = Collected(self._specs), Channels()
             for kind, record, info in self._infos():

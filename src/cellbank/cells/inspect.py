@@ -5,7 +5,7 @@ from io import BytesIO
 
 import msgspec
 
-from cellbank.images.header import Header, read_header
+from cellbank.images.header import Header
 from cellbank.images.labels import LabelFacts, compare_labels
 from cellbank.images.soundness import check_data
 from cellbank.model.errors import BadImage
@@ -37,8 +37,7 @@ def inspect_images(jobs: Sequence[Where]) -> list[ImageFacts]:
 
 def _inspect(where: Where) -> ImageFacts:
     try:
-        check_data(_opened(where))
-        return ImageFacts(read_header(_opened(where)))
+        return ImageFacts(check_data(_opened(where)))
     except BadImage as error:
         return ImageFacts(None, *_why(error))
 

@@ -97,10 +97,13 @@ class Tables:
         Where temporary files may lie; it is made, and removed by `close`.
     specs
         Kind → the specifications of its attributes.
+    database
+        A DuckDB (`connect`); to open one costs as much as to write three tables.
     """
 
-    def __init__(self, folder: str, specs: Mapping[str, Sequence[Spec]]) -> None:
+    def __init__(self, folder: str, specs: Mapping[str, Sequence[Spec]], database: Any) -> None:
         disk.make_folders(folder)
+        self._database = database
         self._folder = folder
         self._specs = specs
         self._lines = {kind: Lines(f"{folder}/{kind}.json") for kind in specs}
@@ -130,11 +133,10 @@ class Tables:
         return made
 
     def _copy(self, lines: Lines, columns: Mapping[str, str], target: str) -> None:
-        with connect() as database:
-            source = json_lines(lines, columns)
-            form = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480"
-            # Names and types are ours or quoted; the path is that of a file we made.
-            database.execute(f"COPY (SELECT * FROM {source}) TO {text(target)} ({form})")  # noqa: S608
+        source = json_lines(lines, columns)
+        form = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480"
+        # Names and types are ours or quoted; the path is that of a file we made.
+        self._database.execute(f"COPY (SELECT * FROM {source}) TO {text(target)} ({form})")  # noqa: S608
 
     def rows_of(self, kind: str) -> str:
         """Return the SQL that gives the records of a kind, as they are so far."""

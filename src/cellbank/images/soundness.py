@@ -4,7 +4,7 @@ import math
 from typing import Any, Final
 
 from cellbank.images.directory import UNCOMPRESSED, Directories, Page
-from cellbank.images.header import Layout, read_layout
+from cellbank.images.header import Header, Layout, read_layout
 from cellbank.images.source import Source, Window, opened
 from cellbank.model.errors import BadImage
 
@@ -37,7 +37,7 @@ _TO_PIXELS: Final = {
 """The encoded bytes say themselves how large they become."""
 
 
-def check_data(source: Source) -> None:
+def check_data(source: Source) -> Header:
     """Check that all pixels of an image are there, and that compressed ones decode.
 
     Stored pixels are not read: that their bytes lie inside the file is enough. Compressed ones are
@@ -48,6 +48,11 @@ def check_data(source: Source) -> None:
     source
         A path, or a seekable binary file whose position is moved.
 
+    Returns
+    -------
+    Header
+        What the image says of itself.
+
     Raises
     ------
     BadImage
@@ -55,13 +60,15 @@ def check_data(source: Source) -> None:
     """
     with opened(source) as window:
         directories = Directories(window)
-        check_layout(directories, read_layout(window, directories))
+        layout = read_layout(window, directories)
+        check_layout(directories, layout)
         segments = Segments(window, directories)
         for index in range(len(directories)):
             page = directories.page(index)
             segments.check(page, f"page {index}")
             for number, offset in enumerate(_smaller(directories, page)):
                 segments.check(directories.page_at(offset), f"page {index}, level {number + 1}")
+    return layout.header
 
 
 def check_layout(directories: Directories, layout: Layout) -> None:
