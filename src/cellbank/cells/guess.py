@@ -1,5 +1,6 @@
 """A recipe guessed from a folder of tables, as text: every guess says why it was made."""
 
+import json
 from pathlib import Path
 from typing import Final
 
@@ -120,10 +121,10 @@ def _key(kindred: Kindred) -> list[str]:
     own = [text for text in key.texts if text.lower().startswith(prefix)]
     if kindred.where or len(own) == len(key.texts):
         prefix = ""
-    return [
-        f"    key: {quoted(key.name)}  # {key.words}",
-        f'    id: "{prefix}{{{key.name}}}"',
-    ]
+    line = f"    key: {quoted(key.name)}  # {key.words}"
+    if set(key.name) & set("{}"):
+        return [line, "    # id: TODO, give the column a name without braces"]
+    return [line, f"    id: {json.dumps(f'{prefix}{{{key.name}}}', ensure_ascii=False)}"]
 
 
 def _attributes(lines: list[Line]) -> list[str]:
