@@ -46,3 +46,13 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the real images of ../shared/data are not here")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """Return the sample's family in a registry's folder, one for all workers of this run."""
+    pytest.importorskip("scipy", reason="cellbank sample is not installed: cellbank[demo]")
+    from tests.family import family_in
+
+    place = tmp_path_factory.getbasetemp()
+    return family_in((place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "family")
