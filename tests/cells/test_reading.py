@@ -112,7 +112,7 @@ def test_every_field_of_the_schema_is_described() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "path", "words"),
     [
-        ("table: wells\n", "tabel: wells\n", 11, "records.well.tabel", "Did you mean table?"),
+        ("table: wells\n", "tables: wells\n", 11, "records.well.tables", "Did you mean table?"),
         ("    key: well\n", "", 10, "records.well", "the field key is missing"),
         ("sample: {fovs: 3}", "sample: {fovs: 0}", 32, "packages.sample.fovs", "less than 1"),
         ("sample: {fovs: 3}", "sample: {fovs: three}", 32, "packages.sample.fovs", "whole number"),
@@ -120,8 +120,8 @@ def test_every_field_of_the_schema_is_described() -> None:
         ("title: Junctions", "title: ''", 2, "title", "is empty"),
         ("format: 1", "format: 2", 1, "format", "not one of 1"),
         ("axes: ZCYX", "axes: zcyx", 24, "records.fov.image.axes", "form"),
-        ("channels: channels}", "channels: chanels}", 24, "records.fov.image.channels", "Did you"),
-        ("type: string", "type: strng", 17, "records.well.attributes.clone.type", "string?"),
+        ("channels: channels}", "channels: channel}", 24, "records.fov.image.channels", "Did you"),
+        ("type: string", "type: strings", 17, "records.well.attributes.clone.type", "string?"),
         ("type: string", "nullable: yes", 17, "records.well.attributes.clone.nullable", "true or"),
         ("passage:\n", "passage: 5\n", 16, "records.well.attributes.passage", "5"),
         ("file: wells.csv", "fil: wells.csv", 4, "tables.wells.fil", "Did you mean file?"),

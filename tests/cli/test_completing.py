@@ -43,7 +43,7 @@ def test_paths_in_a_package_complete_too(process, built):
 
 def test_commands_and_remotes_complete(process, cellbank, remote):
     cellbank("remote", "add", "lab", remote).ok()
-    assert {"install", "inspect"} == set(_complete(process, "cellbank in"))
+    assert {"init", "install", "inspect"} == set(_complete(process, "cellbank in"))
     assert ["lab"] == _complete(process, "cellbank push a/b --to l")
 
 

@@ -45,14 +45,21 @@ def advice_for_missing(top: Path, file: str) -> str:
     return f"Did you mean {' or '.join(close)}?" if close else "Mend the path in the recipe."
 
 
-def files_below(top: Path) -> list[str]:
-    """Return the paths of the files below a folder, sorted, hidden ones left out."""
+def files_below(top: Path, *ends: str) -> list[str]:
+    """Return the paths of the files below a folder whose names end so, hidden ones left out.
+
+    There may be a million images; no more than some thousand paths are returned.
+    """
     found: list[str] = []
     for folder, folders, files in os.walk(top):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = os.path.relpath(folder, top).replace(os.sep, "/")
         prefix = "" if inside == "." else f"{inside}/"
-        found += [f"{prefix}{name}" for name in sorted(files) if not name.startswith(".")]
+        found += [
+            f"{prefix}{name}"
+            for name in sorted(files)
+            if name.lower().endswith(ends or "") and not name.startswith(".")
+        ]
         if len(found) > MAX_LOOKED_AT:
             break
     return found

@@ -59,7 +59,7 @@ class Kindred(msgspec.Struct):
 def look(root: Path, problems: Problems) -> list[Seen]:
     """Return the tables below a folder, each read."""
     found: list[Seen] = []
-    for file in files_below(root):
+    for file in files_below(root, *FORMATS):
         kind = FORMATS.get(Path(file).suffix.lower())
         if kind is None:
             continue
@@ -254,7 +254,8 @@ def _folder_of(paths: list[str], root: Path) -> str | None:
     if _is_inside(root, first):
         return ""
     end = f"/{first}"
-    found = [name for name in files_below(root) if f"/{name}".endswith(end)]
+    names = files_below(root, first.rpartition("/")[2].lower())
+    found = [name for name in names if f"/{name}".endswith(end)]
     for name in found:
         folder = name.removesuffix(first).rstrip("/")
         if all(_is_inside(root, f"{folder}/{path}") for path in paths[:50]):

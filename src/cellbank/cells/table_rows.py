@@ -53,8 +53,7 @@ def columns_of(
         if name in columns:
             problems.error(
                 place,
-                f"two columns have the name {name!r}: the {_nth(columns[name])} and the "
-                f"{_nth(index)}",
+                f"columns {columns[name] + 1} and {index + 1} both have the name {name!r}",
                 "Give each column a name of its own.",
                 row=row,
                 column=name,
@@ -79,7 +78,7 @@ def warn_nameless(
     for index in sorted(used):
         problems.warn(
             place,
-            f"the {_nth(index)} column has no name and is not used",
+            f"column {index + 1} has no name and is not used",
             "Give it a name in the header, or remove it.",
             row=row,
         )
@@ -88,12 +87,6 @@ def warn_nameless(
 def warn_empty(place: str, problems: Problems) -> None:
     """Warn of a table without rows."""
     problems.warn(place, "has no rows", "Check that this is the table you mean.")
-
-
-def _nth(index: int) -> str:
-    number = index + 1
-    end = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{'th' if number % 100 in (11, 12, 13) else end}"
 
 
 def plain(value: Any) -> Any:
