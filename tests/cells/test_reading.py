@@ -121,7 +121,7 @@ def test_every_field_of_the_schema_is_described() -> None:
         ("format: 1", "format: 2", 1, "format", "not one of 1"),
         ("axes: ZCYX", "axes: zcyx", 24, "records.fov.image.axes", "form"),
         ("channels: channels}", "channels: channel}", 24, "records.fov.image.channels", "Did you"),
-        ("type: string", "type: strings", 17, "records.well.attributes.clone.type", "string?"),
+        ("type: string", "type: strings", 17, "records.well.attributes.clone.type", "Did you mean string"),
         ("type: string", "nullable: yes", 17, "records.well.attributes.clone.nullable", "true or"),
         ("passage:\n", "passage: 5\n", 16, "records.well.attributes.passage", "5"),
         ("file: wells.csv", "fil: wells.csv", 4, "tables.wells.fil", "Did you mean file?"),
