@@ -101,6 +101,8 @@ def _number(raw: Any, _spec: Spec) -> float:
 def _boolean(raw: Any, _spec: Spec) -> bool:
     if isinstance(raw, bool):
         return raw
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)
     text = str(raw).strip().lower()
     if text in _TRUE:
         return True
