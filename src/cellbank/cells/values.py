@@ -15,6 +15,8 @@ LOOKS_MISSING: Final = frozenset({"nan", "null", "none", "#n/a", "n/a"})
 _TRUE: Final = frozenset({"true", "yes", "t", "y", "1"})
 _FALSE: Final = frozenset({"false", "no", "f", "n", "0"})
 _INTEGER: Final = re.compile(r"[+-]?\d+(\.0+)?")
+_HALVES: Final = frozenset(map(chr, range(0xD800, 0xE000)))
+"""Surrogates, which JSON can spell one by one and UTF-8 cannot."""
 _MAX_INTEGER: Final = 2**53 - 1
 
 
@@ -55,6 +57,8 @@ def is_null(raw: Any) -> bool:
 
 def _string(raw: Any, _spec: Spec) -> str:
     if isinstance(raw, str):
+        if not _HALVES.isdisjoint(raw):
+            raise Unfit(f"{shown(raw)} is not text: it has half a character")
         return raw.strip()
     if isinstance(raw, bool):
         return "true" if raw else "false"
