@@ -92,7 +92,7 @@ def _number(raw: Any, _spec: Spec) -> float:
         value = float(raw)
     elif isinstance(raw, str):
         try:
-            value = float(raw)
+            value = float("_" if "_" in raw else raw)
         except ValueError:
             raise Unfit(f"{shown(raw)} is not a number") from None
     else:
