@@ -174,7 +174,7 @@ def _items(raw: Any, spec: Spec) -> list[Any]:
     if isinstance(raw, str) and raw.lstrip().startswith("["):
         try:
             found = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Unfit(f"{shown(raw)} is not a list in JSON") from None
         if isinstance(found, list):
             return found
