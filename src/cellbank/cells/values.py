@@ -89,7 +89,10 @@ def _integer(raw: Any, _spec: Spec) -> int:
 
 def _number(raw: Any, _spec: Spec) -> float:
     if isinstance(raw, (int, float)) and not isinstance(raw, bool):
-        value = float(raw)
+        try:
+            value = float(raw)
+        except OverflowError:
+            value = math.inf
     elif isinstance(raw, str):
         try:
             value = float("_" if "_" in raw else raw)
