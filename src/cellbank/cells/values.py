@@ -119,9 +119,8 @@ def _boolean(raw: Any, _spec: Spec) -> bool:
 
 
 def _date(raw: Any, spec: Spec) -> str:
-    if isinstance(raw, (datetime, date)):
-        return raw.strftime(spec.format)
-    text = str(raw).strip()
+    day = isinstance(raw, (datetime, date))
+    text = raw.strftime(spec.format) if day else str(raw).strip()
     if iso_date(text, spec.format) is None:
         raise Unfit(f"{shown(raw)} is not a date in the form {spec.format}")
     return text
