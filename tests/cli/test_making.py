@@ -72,6 +72,41 @@ def test_push_as_json_names_the_revision_and_the_remote(cellbank, built, remote)
     assert result.json["changed"]
 
 
+def test_a_pattern_pushes_all_packages_that_fit(cellbank, built, images, remote):
+    cellbank("build", "demo/second", images).ok()
+    cellbank("build", "other/third", images).ok()
+
+    lines = cellbank("push", "demo/*", "--to", remote).ok().out.splitlines()
+
+    assert ["demo/nuclei", "demo/second"] == [line.partition("@")[0] for line in lines]
+    listed = cellbank("ls", "--from", remote, "--json").ok().json
+    assert ["demo/nuclei", "demo/second"] == [one["package"] for one in listed]
+
+
+def test_a_pattern_as_json_gives_a_list_even_of_one(cellbank, built, remote):
+    result = cellbank("push", "demo/*", "--to", remote, "--json").ok()
+    assert [(built, True)] == [(one["package"], one["changed"]) for one in result.json]
+
+
+def test_a_pattern_that_fits_nothing_is_told(cellbank, built, remote):
+    result = cellbank("push", "aics/*", "--to", remote).failed(4)
+    assert "no package in the store fits aics/*" in result.err
+    assert not remote.exists()
+
+
+def test_what_a_pattern_pushed_before_a_failure_is_told(cellbank, built, images, remote):
+    cellbank("build", "demo/second", images).ok()
+    cellbank("push", "demo/second", "--to", remote).ok()
+    cellbank("build", "demo/second", images, "--message", "again").ok()
+    (remote / "packages" / "demo" / "second").rename(remote / "packages" / "demo" / "second.away")
+    (remote / "packages" / "demo" / "second").write_text("in the way")
+
+    result = cellbank("push", "demo/*", "--to", remote)
+
+    assert 0 != result.code
+    assert "demo/nuclei@" in result.out
+
+
 def test_push_can_carry_a_message_of_its_own(cellbank, built, remote):
     cellbank("push", built, "--to", remote, "--message", "for the others").ok()
     assert "for the others" == cellbank("log", built, "--json").ok().json[0]["message"]

@@ -1,11 +1,16 @@
 """`build` and `push`: files become a package, a package goes to a remote."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cellbank.cli.console import Console
 from cellbank.cli.group import command
 from cellbank.cli.names import FOLDER, PACKAGE, to_option
 from cellbank.cli.text import short, size, some
+
+if TYPE_CHECKING:
+    from cellbank.api.making import Pushed
 
 SHOWN_NAMES = 20
 
@@ -66,8 +71,11 @@ def build(
     console.done(built, f"{built.package}@{short(built.revision)}{kept}: {what}; {new}")
 
 
-@command("push", example="cellbank push demo/nuclei --to https://cells.example.org")
-@click.argument("ref", metavar="REF", type=PACKAGE)
+@command(
+    "push",
+    example="cellbank push demo/nuclei --to https://cells.example.org\ncellbank push 'aics/*'",
+)
+@click.argument("ref", metavar="REF | PATTERN", type=PACKAGE)
 @to_option()
 @click.option("-m", "--message", default="", help="What changed; default: as it was built with.")
 @click.option("--public/--private", default=None, help="Who may read it; default: as it is.")
@@ -75,11 +83,35 @@ def build(
 def push(
     console: Console, ref: str, to: str | None, message: str, public: bool | None, force: bool
 ) -> None:
-    """Send a package to a remote: only what the remote lacks."""
+    """Send a package to a remote: only what the remote lacks.
+
+    A pattern with * sends all packages of the store that fit it, one after the other.
+    """
     from cellbank.api import making
 
-    with console.watching() as watch:
-        pushed = making.push(ref, to, message=message, public=public, force=force, watch=watch)
-    named = f"{pushed.package}@{short(pushed.revision)}"
+    pushed = []
+    for package in _fitting(ref) if "*" in ref else [ref]:
+        with console.watching() as watch:
+            one = making.push(package, to, message=message, public=public, force=force, watch=watch)
+        pushed.append(one)
+        # What arrived is said at once: of many, a later one may fail.
+        if not console.json:
+            console.done(one, _arrived(one))
+    if console.json:
+        console.done(pushed if "*" in ref else pushed[0], [])
+
+
+def _fitting(pattern: str) -> list[str]:
+    from cellbank.api import asking
+    from cellbank.model.errors import NotFound
+
+    found = [listed.package for listed in asking.ls(pattern) if not listed.borrowed]
+    if not found:
+        raise NotFound(f"no package in the store fits {pattern}", "List what is there: cellbank ls")
+    return found
+
+
+def _arrived(pushed: "Pushed") -> str:
     said = "is now at" if pushed.changed else "was already at"
-    console.done(pushed, f"{named} {said} {pushed.remote} ({size(pushed.bytes)})")
+    named = f"{pushed.package}@{short(pushed.revision)}"
+    return f"{named} {said} {pushed.remote} ({size(pushed.bytes)})"
