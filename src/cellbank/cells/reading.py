@@ -39,8 +39,14 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
 def recipe_of(data: bytes, name: str = FILE_NAME) -> Recipe:
     """Return the recipe in these bytes; `name` is that of its file in messages."""
     problems = Problems()
-    document = parse(data, name, problems)
-    recipe = None if document is None else _converted(document, name, problems)
+    try:
+        document = parse(data, name, problems)
+        recipe = None if document is None else _converted(document, name, problems)
+    except ModuleNotFoundError as missing:
+        raise BadInput(
+            f"recipes need {missing.name}, which is not installed",
+            "Install it: pip install 'cellbank[cells]'",
+        ) from None
     if problems.errors or recipe is None:
         raise ProblemsFound(name, [msgspec.to_builtins(p) for p in problems.found()])
     return recipe

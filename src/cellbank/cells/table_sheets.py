@@ -38,6 +38,8 @@ def read_sheet(path: str, place: str, sheet: str, problems: Problems) -> Rows | 
                 did_you_mean(sheet, names, "Look at its sheets."),
             )
             return None
+        except ModuleNotFoundError:
+            raise
         except Exception as error:  # noqa: BLE001  any of a dozen: of zip, of XML, of openpyxl
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             problems.error(

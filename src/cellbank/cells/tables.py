@@ -64,6 +64,10 @@ def read_table(table: recipe.Table, root: str, problems: Problems) -> Rows | Non
         return None
     try:
         return _read_file(path, place, kind, table, problems)
+    except ModuleNotFoundError as missing:
+        advice = "Install it: pip install 'cellbank[cells]'"
+        problems.error(place, f"needs {missing.name}, which is not installed", advice)
+        return None
     except OSError as error:
         problems.error(
             place,
