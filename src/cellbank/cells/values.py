@@ -57,7 +57,7 @@ def is_null(raw: Any) -> bool:
 
 def _string(raw: Any, _spec: Spec) -> str:
     if isinstance(raw, str):
-        if not _HALVES.isdisjoint(raw):
+        if not raw.isascii() and not _HALVES.isdisjoint(raw):
             raise Unfit(f"{shown(raw)} is not text: it has half a character")
         return raw.strip()
     if isinstance(raw, bool):
