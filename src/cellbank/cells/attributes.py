@@ -1,5 +1,7 @@
 """Attributes of a kind: what the recipe says, over what is standard, as one specification each."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from cellbank.cells.kinds import KINDS
@@ -16,11 +18,34 @@ class Given(msgspec.Struct, frozen=True):
     said: Attribute | None
 
 
-def given_attributes(kind: str, record: Record, rows: Rows) -> list[Given]:
+Specs = Mapping[str, Mapping[str, Spec]]
+"""Kind → attribute → its specification, for the kinds above."""
+
+
+def given_attributes(kind: str, record: Record, rows: Rows, above: Specs) -> list[Given]:
     """Return the attributes of a kind: the standard ones in their order, then the lab's own."""
     standard = KINDS[kind].attributes
     names = [*standard, *(name for name in record.attributes if name not in standard)]
-    return [_given(name, record, standard.get(name), rows) for name in names]
+    given = [_given(name, record, standard.get(name), rows) for name in names]
+    return [_inherited(one, above) for one in given]
+
+
+def _inherited(given: Given, above: Specs) -> Given:
+    """Return an attribute that comes through another record as it is there, if not said anew."""
+    said = given.said
+    if said is None or not said.through:
+        return given
+    theirs = above.get(said.through, {}).get(said.column or given.spec.name)
+    if theirs is None:
+        return given
+    spec = msgspec.structs.replace(
+        theirs,
+        name=given.spec.name,
+        description=said.description or theirs.description,
+        unit=said.unit or theirs.unit,
+        nullable=said.nullable and theirs.nullable,
+    )
+    return Given(spec, said)
 
 
 def _given(name: str, record: Record, standard: Standard | None, rows: Rows) -> Given:

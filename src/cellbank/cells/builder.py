@@ -10,7 +10,7 @@ import msgspec
 from cellbank.cells.built import FamilyBuilt
 from cellbank.cells.documents import as_bytes, image_path, info_of, info_path
 from cellbank.cells.family import Family, Member, records_of
-from cellbank.cells.imaging import Images, Taken
+from cellbank.cells.imaging import Images
 from cellbank.cells.kinds import KINDS
 from cellbank.cells.metadata import Tables, connect, specs_of, writer_name
 from cellbank.cells.problems import Problems
@@ -22,7 +22,9 @@ from cellbank.cells.relations import Relations
 from cellbank.cells.schema import Collected, schema_of
 from cellbank.cells.table_rows import Rows
 from cellbank.cells.tables import read_table
+from cellbank.cells.taking import Taken
 from cellbank.cells.values import Spec
+from cellbank.images.header import Header
 from cellbank.model.digest import SMALL_BELOW
 from cellbank.model.errors import ProblemsFound
 from cellbank.model.progress import Said, Watcher, ignore
@@ -104,8 +106,11 @@ class _Build:
         with filling(self._store) as batch:
             stager.batch = batch
             images = Images(self._root, self._store, stager, self._problems, self._watch, executor)
-            images.take(found, self._recipe.records, batch.commit)
-            images.check(found, self._recipe.records, self._recipe.label_overlap)
+            try:
+                images.take(found, self._recipe.records, batch.commit)
+                images.check(found, self._recipe.records, self._recipe.label_overlap)
+            finally:
+                images.close()
             batch.commit()
         stager.cache.save()
         images.finish()
@@ -145,15 +150,13 @@ class _Build:
         kept = found.get("fov")
         if kept is None or any(g.said for g in kept.specs if g.spec.name == "channels"):
             return
+        # Most fields have the same channels: one list is enough for them.
+        made: dict[int, list[dict[str, Any]]] = {}
         for name, taken in images.taken.get("fov", {}).items():
             header = taken.facts.header
             if header is not None:
-                count = header.sizes.get("C", 1)
-                names = [*header.channels, *([None] * count)][:count]
-                kept.records[name].values["channels"] = [
-                    {"dye_name": said or f"channel {number}", "use": True}
-                    for number, said in enumerate(names)
-                ]
+                channels = made.setdefault(id(header), channels_of(header))
+                kept.records[name].values["channels"] = channels
 
     def _stop_if_bad(self, *, strict: bool) -> None:
         problems = self._problems
@@ -293,6 +296,15 @@ class _Making:
             if taken is not None:
                 yield _image_source(image_path(kind, record.id), taken)
             yield Source.of_bytes(info_path(kind, record.id), as_bytes(info), f"{record.id}.json")
+
+
+def channels_of(header: Header) -> list[dict[str, Any]]:
+    """Return the channels that an image names; those without a name are numbered."""
+    count = header.sizes.get("C", 1)
+    names = [*header.channels, *([None] * count)][:count]
+    return [
+        {"dye_name": said or f"channel {number}", "use": True} for number, said in enumerate(names)
+    ]
 
 
 def _image_source(path: str, taken: Taken) -> Source:

@@ -151,6 +151,11 @@ def check_structure(facts: LabelFacts) -> Iterator[Fault]:
         )
 
 
+def is_label(header: Header) -> bool:
+    """Whether pixels are whole numbers, as labels are."""
+    return header.dtype.startswith(("int", "uint"))
+
+
 def _shape(sizes: dict[str, int]) -> str:
     return " × ".join(str(size) for size in sizes.values())
 

@@ -20,7 +20,7 @@ from cellbank.storage.layout import object_key
 from cellbank.storage.local import COMMIT_BYTES, Hasher, LocalBatch, Part, read_chunks
 from cellbank.storage.store import Store
 
-KEPT_BYTES: Final = 128 << 20
+KEPT_BYTES: Final = 64 << 20
 """So many bytes of small files are kept in memory between their reading and their packing."""
 
 
