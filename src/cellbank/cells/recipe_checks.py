@@ -16,6 +16,8 @@ Wrong = tuple[Path, str, str]
 
 HOLE: Final = re.compile(r"\{([^{}]*)\}")
 _LINKS: Final = ("line", "plate", "well", "fov")
+_TAKEN: Final = {"id", "path", "digest", "size", *(kind.group for kind in KINDS.values())}
+"""What metadata tables and documents have beside the attributes."""
 _DAY: Final = re.compile(r"%[djxc]")
 
 
@@ -50,6 +52,7 @@ class _Checked:
         yield from _template((*self._path, "id"), self._record.id, "id")
         yield from self._links()
         yield from self._image()
+        yield from self._names()
         for name, said in self._record.attributes.items():
             if isinstance(said, Attribute):
                 yield from self._attribute(name, said, (*self._path, "attributes", name))
@@ -87,6 +90,16 @@ class _Checked:
                 yield (*path, "channels"), what, "Add it, or list the names."
 
     # --- attributes
+
+    def _names(self) -> Iterator[Wrong]:
+        seen = {name.lower(): name for name in KINDS[self._kind].attributes}
+        for name in self._record.attributes:
+            path = (*self._path, "attributes", name)
+            if name.lower() in _TAKEN:
+                yield path, f"the name {name} is taken: every record has one", "Choose another."
+            elif seen.setdefault(name.lower(), name) != name:
+                what = f"{name} differs from {seen[name.lower()]} in its letters' case only"
+                yield path, what, "Choose another: tables do not tell them apart."
 
     def _attribute(self, name: str, said: Attribute, path: Path) -> Iterator[Wrong]:
         given = [
