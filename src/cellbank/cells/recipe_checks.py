@@ -133,6 +133,10 @@ class _Checked:
 
     def _structs(self, said: Attribute, path: Path, kind: str, known: bool) -> Iterator[Wrong]:
         structs = "list[struct]"
+        if known and said.type not in ("", structs):
+            what = f"{path[-1]} has structs, which the builder reads"
+            yield (*path, "type"), what, f"Make the type {structs}."
+            return
         if said.fields and said.type not in ("", structs):
             what = f"{said.type} has no fields"
             yield (*path, "fields"), what, f"Make the type {structs}, or remove them."
