@@ -80,6 +80,7 @@ class Reader:
         self._record = record
         self._above = above
         self._problems = problems
+        self._folded: dict[str, str] = {}
         self._columns = Columns(kind, record, tables[record.table], problems)
         self._filler = Filler(self._columns, tables)
         keys = {name: kept.keys for name, kept in above.items()}
@@ -167,11 +168,13 @@ class Reader:
                 column=self._record.key,
             )
             return False
-        other = kept.records.get(name)
+        # Many file systems do not tell capitals from small letters.
+        other = kept.records.get(self._folded.setdefault(name.lower(), name))
         if other is not None:
+            ids = name if other.id == name else f"{name}, but for its capitals"
             self._columns.problems.error(
                 self._columns.table.place,
-                f"{shown(key)} and {shown(other.key)} (row {other.row}) both get the id {name}",
+                f"{shown(key)} and {shown(other.key)} (row {other.row}) both get the id {ids}",
                 "Rename one of them, or change the template `id` in the recipe.",
                 row=row,
                 column=self._record.key,
