@@ -14,6 +14,7 @@ from cellbank.cells.problems import Problems
 from cellbank.cells.recipe import Recipe, Record
 from cellbank.cells.table_rows import Rows
 from cellbank.cells.values import shown
+from cellbank.model.names import path_problem
 
 DEFAULT_ID: Final = {
     "line": "line_{%s}",
@@ -153,6 +154,14 @@ class Reader:
                 self._record.key,
                 f"{shown(name)} cannot be an id: it must have 1 to {MAX_ID_BYTES} characters",
                 f"Change the template {template} in the recipe; ids are never cut.",
+            )
+            return None
+        if reason := path_problem(name):
+            self._columns.error(
+                at,
+                self._record.key,
+                f"{name} cannot be an id: {reason}",
+                "Change the template `id` in the recipe, or the key.",
             )
             return None
         return name
