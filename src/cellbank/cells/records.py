@@ -137,12 +137,21 @@ class Reader:
             if number % 2 == 0:
                 filled.append([part] * len(self._columns))
                 continue
-            cells = self._columns.cells(part) or [None] * len(self._columns)
-            filled.append([text_of(cell) for cell in cells])
+            cells = self._columns.cells(part)
+            filled.append([text_of(cell) for cell in cells or [None] * len(self._columns)])
+            if cells is not None and part != self._record.key:
+                self._tell_empty(part, filled[-1], template)
         ids: list[str | None] = []
         for at, pieces in enumerate(zip(*filled, strict=True)):
             ids.append(self._id(at, pieces, template))
         return ids
+
+    def _tell_empty(self, column: str, texts: list[str | None], template: str) -> None:
+        for at, text in enumerate(texts):
+            if text is None:
+                what = f"is empty, and the id {template} is made of it"
+                advice = "Fill it in, or change `id` in the recipe."
+                self._columns.error(at, column, what, advice)
 
     def _id(self, at: int, pieces: tuple[str | None, ...], template: str) -> str | None:
         if None in pieces:
