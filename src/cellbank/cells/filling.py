@@ -1,15 +1,21 @@
 """Attributes filled in: from a column, a constant, the row's own columns, or another table."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from cellbank.cells.attributes import Given
 from cellbank.cells.columns import Columns, nothing, text_of
-from cellbank.cells.recipe import Attribute
+from cellbank.cells.recipe import Attribute, Field
 from cellbank.cells.table_rows import Rows
 from cellbank.cells.values import Missing, Spec, convert, is_null, struct
+
+
+class Constant(NamedTuple):
+    """A value that a recipe gives a field, the same in every struct."""
+
+    value: Any
 
 
 class Filler:
@@ -82,7 +88,8 @@ class Filler:
         theirs = [self._columns.column(name, other) for name in said.on]
         mine = [self._columns.cells(name) for name in said.on.values()]
         order = self._columns.column(said.order, other) if said.order else None
-        if None in theirs or None in mine:
+        sources = {field.name: self._source(field, said, other) for field in spec.fields}
+        if None in theirs or None in mine or None in sources.values():
             return [[] for _ in range(count)]
         by_key: dict[tuple[str | None, ...], list[tuple[Any, ...]]] = {}
         for row in other.rows:
@@ -92,10 +99,18 @@ class Filler:
                 rows.sort(key=lambda row: (row[order] is None, _number_or_text(row[order])))
         return [
             self._structs(
-                at, by_key.get(tuple(text_of(c[at]) for c in mine if c), []), other, spec, said
+                at, by_key.get(tuple(text_of(c[at]) for c in mine if c), []), other, spec, sources
             )
             for at in range(count)
         ]
+
+    def _source(self, field: Spec, said: Attribute, other: Rows) -> "int | Constant | None":
+        """Return the column of a field, or its constant, or None after saying it has neither."""
+        given = said.fields.get(field.name)
+        if isinstance(given, Field) and given.value is not msgspec.UNSET:
+            return Constant(given.value)
+        name = given.column if isinstance(given, Field) else given
+        return self._columns.column(name or field.name, other)
 
     def _structs(
         self,
@@ -103,16 +118,14 @@ class Filler:
         rows: list[tuple[Any, ...]],
         other: Rows,
         spec: Spec,
-        said: Attribute,
+        sources: Mapping[str, "int | Constant | None"],
     ) -> list[dict[str, Any]]:
         made = []
         for row in rows:
-            item = {}
-            for field in spec.fields:
-                given = said.fields.get(field.name)
-                name = (given if isinstance(given, str) else given.column if given else "") or ""
-                index = other.columns.get(name or field.name)
-                item[field.name] = getattr(given, "value", None) if index is None else row[index]
+            item = {
+                name: source.value if isinstance(source, Constant) else row[source or 0]
+                for name, source in sources.items()
+            }
             try:
                 made.append(struct(item, spec))
             except ValueError as error:
