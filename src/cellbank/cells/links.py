@@ -21,7 +21,7 @@ class Pointers:
     def above(self, kind: str) -> list[list[str]]:
         """Return the ids of the records of a kind above; a key that leads nowhere is a problem."""
         link: Link | str = getattr(self._record, kind)
-        if not link:
+        if not link or kind not in self._keys:
             return [[] for _ in self._columns.chosen]
         column, separator = (link, "") if isinstance(link, str) else (link.column, link.separator)
         cells = self._columns.cells(column)
@@ -30,7 +30,7 @@ class Pointers:
         return [self._linked(at, kind, column, cell, separator) for at, cell in enumerate(cells)]
 
     def _linked(self, at: int, kind: str, column: str, cell: Any, separator: str) -> list[str]:
-        known = self._keys.get(kind, {})
+        known = self._keys[kind]
         if isinstance(cell, (list, tuple)):
             keys = [text_of(part) for part in cell]
         else:
