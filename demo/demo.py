@@ -1,256 +1,172 @@
-"""cellbank at work on real cells: build, serve, push, install, import, change, install again.
+"""cellbank at work: a lab's tables and images become packages, travel, and are corrected.
 
-`make demo`, or `python demo/demo.py [--output FOLDER]`. All that it writes is in that folder, and
-the registry that it starts ends with it.
+`make demo`, or `python demo/demo.py [--output FOLDER] [--fovs N] [--shape Z,Y,X] [--serve]`. All
+that it writes is in that folder, and the registry that it starts ends with it.
 """
 
 import argparse
 import contextlib
+import csv
 import json
-import os
-import shlex
+import re
 import shutil
 import signal
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import tifffile
-from lab import SOURCE, VOXEL, make_folder, write_json
-from picture import save_projection
+from page import write_page
+from story import DemoFailed, Registry, Story, registry, shown
 
-PACKAGE = "demo/nuclei"
-COMMAND = Path(sys.executable).with_name("cellbank")
-START_SECONDS = 30
-STOP_SECONDS = 10
-SHOWN_LINES = 34
-# Runs lines as the interactive Python does, but ends at the first error.
-CONSOLE = """
-import sys
-names = {}
-for line in sys.argv[1:]:
-    print(">>>", line)
-    exec(compile(line, "<demo>", "single"), names)
-"""
+PACKAGE = "aics/aics_23"
+FAMILY = "aics/*"
+FIGURES = Path(__file__).with_name("figures.py")
+CALIBRATED = 10
+"""The month in which the lab's cell counter was set right."""
+OFF_BY = 0.3
+"""What it had counted too much until then, in per cent of living cells."""
 
-
-class DemoFailed(Exception):
-    """A command did not do what it should; its last lines say why."""
-
-
-class Story:
-    """Says what is done, does it, and shows what came of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._steps = 0
-        self._home = ""
-        self._start = time.perf_counter()
-
-    def step(self, text: str) -> None:
-        """Begin a step."""
-        self._steps += 1
-        print(f"\n{self._steps}. {text}", flush=True)
-
-    def say(self, text: str) -> None:
-        """Show a line."""
-        print(f"   {text}", flush=True)
-
-    def environment(self, home: str) -> dict[str, str]:
-        """Return the environment of someone whose store is `home`, and nothing else of ours."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("CELLBANK_")}
-        return {**kept, "CELLBANK_HOME": str(self.folder / home)}
-
-    def run(self, home: str, *words: str, hide: str = "") -> str:
-        """Run a cellbank command as a user types it; return what it printed on stdout."""
-        self._enter(home)
-        shown = shlex.join(words)
-        self.say(f"$ cellbank {shown.replace(hide, '…') if hide else shown}")
-        return self._watch([COMMAND, *words], home)
-
-    def python(self, home: str, *lines: str) -> str:
-        """Run lines in a fresh Python."""
-        self._enter(home)
-        self.say("$ python")
-        return self._watch([sys.executable, "-c", CONSOLE, *lines], home)
-
-    def _enter(self, home: str) -> None:
-        if home != self._home:
-            self._home = home
-            self.say(f"$ export CELLBANK_HOME={_shown(self.folder / home)}")
-
-    def _watch(self, command: list[str | Path], home: str) -> str:
-        start = time.perf_counter()
-        done = subprocess.run(
-            command,
-            env=self.environment(home),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        seconds = time.perf_counter() - start
-        lines = (done.stderr + done.stdout).replace(f"{self.folder}", _shown(self.folder))
-        for number, line in enumerate(lines.splitlines()):
-            if number < SHOWN_LINES:
-                self.say(f"  {line}")
-        if done.returncode:
-            raise DemoFailed(f"the last command ended with exit code {done.returncode}")
-        self.say(f"  ({seconds:.2f} s)")
-        return done.stdout
-
-    def seconds(self) -> float:
-        """Return how long the story has lasted."""
-        return time.perf_counter() - self._start
+WALK = (
+    "import json, tifffile",
+    "from cellbank.data.aics import aics_23 as junctions",
+    "junctions",
+    "list(json.load(open(junctions.SCHEMA())))",
+    "line = json.load(open(junctions.lines.line_AICS_23.info.load()))",
+    "line['line'], line['edits'][0]['gene'], len(line['plates']), len(line['fovs'])",
+    "fov = junctions.fovs.fov_00dde0c979ef45949337220524ccfec5",
+    "fov",
+    "info = json.load(open(fov.info.load()))",
+    "info['wells'], info['passage'], info['cell_viability']",
+    "[channel['dye_name'] for channel in info['channels'] if channel['use']]",
+    "tifffile.imread(fov.image.load()).shape",
+    "cells = getattr(junctions.cell_segs, info['cell_segs'][0])",
+    "tifffile.imread(cells.image.load()).max()",
+)
 
 
-def _shown(path: Path) -> str:
-    """Return a path as a user would type it here."""
-    with contextlib.suppress(ValueError):
-        return str(path.relative_to(Path.cwd()))
-    return str(path)
+def correct(wells: Path) -> int:
+    """Correct the viability of all wells that were seeded too early; return how many."""
+    with wells.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    wrong = [row for row in rows if row["seed_date"] and month(row) < CALIBRATED]
+    for row in wrong:
+        row["cell_viability"] = f"{float(row['cell_viability']) - OFF_BY:.1f}"
+    with wells.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    return len(wrong)
 
 
-@contextlib.contextmanager
-def registry(story: Story) -> Iterator[tuple[str, str]]:
-    """Serve a folder on a free port; give its URL and its admin's token. It ends with the block."""
-    words = ["serve", str(story.folder / "registry"), "--port", "0"]
-    story.say(f"$ cellbank serve {_shown(story.folder / 'registry')} --port 0 &")
-    log = (story.folder / "registry.log").open("wb")
-    process = subprocess.Popen(
-        [COMMAND, *words],
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        env=story.environment("server"),
-    )
-    # A server that says nothing must not keep us waiting for ever.
-    alarm = threading.Timer(START_SECONDS, process.kill)
-    alarm.start()
-    try:
-        said: dict[str, str] = {}
-        while len(said) < 2:
-            line = process.stdout.readline()
-            if not line:
-                raise DemoFailed(f"the registry did not start; see {story.folder}/registry.log")
-            for words_before in ("Listening on", "Admin token:"):
-                if line.startswith(words_before):
-                    said[words_before] = line.split()[-1]
-        alarm.cancel()
-        url, token = said["Listening on"], said["Admin token:"]
-        story.say(f"  Listening on {url} (process {process.pid})")
-        story.say("  Admin token: … (shown once, and kept by us for the next command)")
-        yield url, token
-    finally:
-        alarm.cancel()
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
-        log.close()
+def month(well: dict[str, str]) -> int:
+    """Return the month in which a well was seeded."""
+    return int(well["seed_date"].partition("/")[0])
 
 
-def correct_one(folder: Path) -> str:
-    """Write into the document of the brightest nucleus that it is that; return its path."""
-    documents = sorted(folder.glob("nuclei/*/info.json"))
-    read = {file: json.loads(file.read_text(encoding="utf-8")) for file in documents}
-    brightest = max(documents, key=lambda file: read[file]["mean_intensity"])
-    note = f"the brightest of the {len(documents)} nuclei"
-    write_json(brightest, {**read[brightest], "note": note})
-    return str(brightest.relative_to(folder))
+def moved(said: str) -> tuple[int, int]:
+    """Return the objects and bytes that an install said it downloads."""
+    found = re.search(r"Downloading (\d+) objects \((\d+) bytes\)", said)
+    if not found:
+        raise DemoFailed("the install downloaded nothing")
+    return int(found[1]), int(found[2])
 
 
-def revision_of(story: Story, home: str) -> str:
-    """Return the revision in a store."""
-    out = subprocess.run(
-        [COMMAND, "inspect", PACKAGE, "--json"],
-        env=story.environment(home),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(out.stdout)["revision"]
+def images_changed(story: Story, before: str) -> int:
+    """Return how many images differ between a revision and what is installed."""
+    document = json.loads(story.ask("user", "diff", f"{PACKAGE}@{before}", PACKAGE))
+    paths = [change["new"]["path"] for change in document["changed"]]
+    paths += [entry["path"] for entry in document["added"]]
+    return sum(path.endswith("/image/load") for path in paths)
 
 
-def tell(story: Story) -> None:
+def tell(story: Story, fovs: str, shape: str, *, serve: bool) -> None:
     """Tell the whole story."""
-    nuclei = story.folder / "nuclei"
-    story.step("A lab has a folder of images, tables and documents.")
-    files = make_folder(nuclei)
-    total = sum(file.stat().st_size for file in files)
-    story.say(f"{_shown(nuclei)}: {len(files)} files, {total / 1e6:.1f} MB, made from the real")
-    story.say(f"Allen Institute nuclei in {SOURCE}.")
+    export = story.folder / "export"
+    story.step("A lab has tables, images and a recipe (computed around real nuclei).")
+    story.run("lab", "sample", export, "--fovs", fovs, "--shape", shape)
 
-    story.step("The lab builds a package of it in its own store.")
-    story.run("lab", "build", PACKAGE, _shown(nuclei), "--message", "Nuclei, labels, measurements")
+    story.step("The lab builds its family of packages: one a line, one of all, one to try.")
+    story.run("lab", "build", "aics", export, "--message", "First release")
 
-    story.step("A registry starts, and the lab pushes the package to it.")
-    with registry(story) as (url, token):
-        story.run("lab", "login", url, "--token", token, hide=token)
-        story.run("lab", "push", PACKAGE)
+    story.step("A registry starts, and the lab pushes the family to it.")
+    with registry(story) as there:
+        story.run("lab", "login", there.url, "--token", there.token, hide=there.token)
+        story.run("lab", "push", FAMILY)
 
-        story.step("Someone else, whose store is empty, installs it over HTTP.")
-        story.run("user", "install", PACKAGE, "--from", url)
-        story.run("user", "tree", PACKAGE, "--depth", "2")
+        story.step("Someone else, whose store is empty, installs one line over HTTP.")
+        objects, size = moved(story.run("user", "install", PACKAGE, "--from", there.url))
 
-        story.step("They use it in Python by its name.")
-        use_it(story)
+        story.step("They walk through it in Python.")
+        story.python("user", *WALK)
 
-        story.step("The lab changes one document of the package and pushes again.")
-        before = revision_of(story, "user")
-        story.say(f"(edits {_shown(nuclei / correct_one(nuclei))})")
-        story.run("lab", "build", PACKAGE, _shown(nuclei), "--message", "The brightest nucleus")
-        story.run("lab", "push", PACKAGE)
+        story.step("The lab corrects one attribute of many wells, and builds again.")
+        wells = export / "wells.csv"
+        story.say(f"{shown(wells)}: cell_viability of {correct(wells)} wells was {OFF_BY} too high")
+        built = story.run("lab", "build", "aics", export, "--message", "Viability corrected")
+        if not re.search(r"\b0 of \d+ images read", built):
+            raise DemoFailed("the build read images again")
+        story.run("lab", "push", FAMILY)
 
-        story.step("The other one installs again: only that document moves.")
-        story.run("user", "install", PACKAGE, "--yes")
-        story.run("user", "diff", f"{PACKAGE}@{before[:12]}", PACKAGE)
+        story.step("The other one installs again: metadata move, images do not.")
+        before = json.loads(story.ask("user", "inspect", PACKAGE))["revision"]
+        again, less = moved(story.run("user", "install", PACKAGE, "--yes"))
+        images = images_changed(story, before)
+        update = f"The first install moved {size:,} bytes in {objects} objects, the correction "
+        update += f"{less:,} bytes in {again} objects, {images} of them images."
+        story.say(update)
+        if images:
+            raise DemoFailed("images moved though only metadata changed")
         story.run("user", "verify", PACKAGE)
 
-    story.step("A picture of the image that was installed: its maximum over Z.")
-    path = story.run("user", "path", f"{PACKAGE}/images/nuclei.ome.tif").strip()
-    picture = story.folder / "nuclei_max_projection.png"
-    width, height = save_projection(tifffile.imread(path), VOXEL[-1], picture)
-    story.say(f"{_shown(picture)} ({width} × {height} pixels)")
-    print(f"\nDone in {story.seconds():.1f} s. The registry has ended. All files are in", end=" ")
-    print(f"{_shown(story.folder)}.")
+        story.step("The five figures of the walk-through, from what was installed.")
+        draw(story, update)
+        print(f"\nDone in {story.seconds():.0f} s. All files are in {shown(story.folder)}.")
+        end(story, there, serve=serve)
 
 
-def use_it(story: Story) -> None:
-    """Load the image and the measurements in a fresh Python."""
-    story.python(
-        "user",
-        "import csv, json, tifffile",
-        "from cellbank.data.demo import nuclei",
-        "nuclei",
-        "len(nuclei.nuclei), 'n07' in nuclei.nuclei",
-        "nuclei.images.nuclei_ome_tif()",
-        "image = tifffile.imread(nuclei.images.nuclei_ome_tif)",
-        "image.shape, image.dtype",
-        "json.load(nuclei.nuclei.n07.info_json.open())['volume_um3']",
-        "rows = list(csv.DictReader(open(nuclei.tables.nuclei_csv)))",
-        "max(rows, key=lambda row: float(row['volume_um3']))['label']",
-    )
+def draw(story: Story, update: str) -> None:
+    """Draw the figures, and write the page that shows them."""
+    pictures = story.folder / "figures"
+    story.script("user", FIGURES, pictures)
+    page = story.folder / "walkthrough.html"
+    facts = [
+        f"Drawn from {PACKAGE}, installed from a registry: synthetic channels around real nuclei "
+        "(H3342: living human iPS cells, Allen Institute for Cell Science, CC0).",
+        update,
+    ]
+    write_page(page, pictures, facts)
+    story.say(f"{shown(page)}: open it in a browser")
+
+
+def end(story: Story, there: Registry, *, serve: bool) -> None:
+    """Say where the package has its page; with `serve`, keep it there until Ctrl-C."""
+    page = f"{there.url}/{PACKAGE}"
+    if serve:
+        print(f"The page of the package: {page} (until Ctrl-C)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            there.process.wait()
+        return
+    folder = shown(story.folder / "registry")
+    print("The registry has ended. To see the page of the package, serve its folder again:")
+    print(f"  .venv/bin/cellbank serve {folder} --port {there.port}")
+    print(f"and open {page} (or: make demo ARGS=--serve)")
 
 
 def main() -> int:
     """Tell the story in a folder of its own; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("out"))
-    folder = parser.parse_args().output.absolute()
-    for name in ("nuclei", "lab", "user", "server", "registry"):
+    parser.add_argument("--fovs", default="40", help="fields of view, 12 or more")
+    parser.add_argument("--shape", default="16,156,231", help="voxels of each: Z,Y,X")
+    parser.add_argument("--serve", action="store_true", help="keep serving until Ctrl-C")
+    options = parser.parse_args()
+    folder = options.output.absolute()
+    for name in ("export", "lab", "user", "server", "registry", "figures"):
         shutil.rmtree(folder / name, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     # So that the registry ends with us, whoever ends us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        tell(Story(folder))
+        tell(Story(folder), options.fovs, options.shape, serve=options.serve)
     except DemoFailed as error:
         print(f"\nThe demonstration failed: {error}", file=sys.stderr)
         return 1
