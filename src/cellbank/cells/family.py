@@ -196,10 +196,9 @@ def select(where: str, tables: Tables, specs: Mapping[str, list[Spec]]) -> list[
             database.execute(f"CREATE TABLE {table} AS SELECT * FROM {tables.rows_of(kind)}")  # noqa: S608
         database.execute("SET enable_external_access = false")
         try:
-            # Only what is ours can be reached: nothing lies in this database but the records.
-            rows = database.execute(
-                f"SELECT DISTINCT __id FROM ({_joined(specs)}) WHERE ({where}\n)"  # noqa: S608
-            ).fetchall()
+            # Only what is ours can be reached: nothing lies in this database but the records, and
+            # a filter takes one expression, no statement.
+            rows = database.sql(_joined(specs)).filter(where).project("__id").distinct().fetchall()
         except duckdb.Error as error:
             raise ConditionError(str(error).partition("\n")[0]) from None
     return sorted(row[0] for row in rows)
