@@ -54,6 +54,8 @@ class Family:
 
         `tables` holds all records, for conditions.
         """
+        if "fov" not in self._found:
+            return []
         packages = self._recipe.packages
         members = [*self._all(packages.all)]
         if packages.per_line:
