@@ -146,13 +146,14 @@ class Family:
         except ConditionError as error:
             self._error(f"{subset.where}: {error}", "Mend the condition.", column)
             return
-        if not chosen:
+        if not chosen and not self._problems.errors:
             self._problems.warn(
                 self._place,
                 f"no field of view fits {subset.where}",
                 "The package would be empty and is not made.",
                 column=column,
             )
+        if not chosen:
             return
         about = subset.description or (
             f"It has the fields of view with `{subset.where}`, and all that belongs to them."
