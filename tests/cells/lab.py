@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cellbank.api import families, having
+import cellbank
+from cellbank.api import families
 from cellbank.cells.built import FamilyBuilt
 from cellbank.images import write_ome_tiff
 from cellbank.model.digest import SMALL_BELOW
@@ -283,7 +284,7 @@ class Lab:
         """Return the revisions in the logs of all packages."""
         with self.at_home():
             names = [str(package) for package in self.store().installed_packages()]
-            return {name: [one.revision for one in having.log(name)] for name in names}
+            return {name: [one.revision for one in cellbank.log(name)] for name in names}
 
     def store(self) -> Store:
         """Return the store."""
