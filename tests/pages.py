@@ -1,6 +1,7 @@
 """Runs a page: its `console` blocks in one shell, its `pycon` blocks in one Python, in order.
 
-A block in a comment, `<!-- console … -->`, runs unseen. In the output that a page shows, `…` stands
+A block in a comment, `<!-- console … -->`, runs unseen. A block that names a file beside its
+language, such as `csv lab/wells.csv`, is written to that file. In the output that a page shows, `…` stands
 for anything; digests, sizes, times and the home folder are compared as such, not by value.
 """
 
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 _BLOCK = re.compile(
-    r"(?:^```|^<!-- )(console|pycon)\n(.*?)(?:^```|^-->)$", re.MULTILINE | re.DOTALL
+    r"(?:^```|^<!-- )(console|pycon|(?:csv|yaml) \S+)\n(.*?)(?:^```|^-->)$",
+    re.MULTILINE | re.DOTALL,
 )
 _COMMAND = re.compile(r"^\$ (.*(?:\n> .*)*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 _VALUE = re.compile(r"\b[0-9a-f]{12,64}\b|\bcbk_[\w-]+")
@@ -63,6 +65,11 @@ class Reader:
         """Do what a block says; fail where something else comes out than it shows."""
         if kind == "pycon":
             self._run_python(block)
+            return
+        if " " in kind:
+            file = self.home / kind.partition(" ")[2]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block)
             return
         for command, expected in _COMMAND.findall(block):
             text = self._typed(command.replace("\n> ", "\n"))
