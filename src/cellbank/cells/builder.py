@@ -309,8 +309,10 @@ def channels_of(header: Header) -> list[dict[str, Any]]:
 
 def _image_source(path: str, taken: Taken) -> Source:
     if taken.source.file and taken.known.look.size < SMALL_BELOW:
-        # Read again unless it is still at hand; the digest is known all the same.
-        return msgspec.structs.replace(taken.source, path=path, filename=taken.filename)
+        # Read again only if it is no longer at hand; it must still be what was checked.
+        return msgspec.structs.replace(
+            taken.source, path=path, filename=taken.filename, known=taken.known
+        )
     return Source.of_known(path, taken.known, taken.filename)
 
 

@@ -15,7 +15,7 @@ from cellbank.model.manifest import Entry, Manifest, is_document, make_entry
 from cellbank.model.progress import Watcher, ignore
 from cellbank.model.reference import Package
 from cellbank.model.want import Installed
-from cellbank.packages.copying import TRIES, copy_unchanged, read_unchanged
+from cellbank.packages.copying import TRIES, copy_unchanged, read_unchanged, restless
 from cellbank.packages.scan import Known, Source, StatCache, now
 from cellbank.storage.compact import compact
 from cellbank.storage.jobs import Counter, run_all
@@ -210,12 +210,16 @@ class Builder:
             data = self._shelf.small(known.digest)
             if data is not None:
                 return known, data
-        if source.known is not None:
+        if source.known is not None and not source.file:
             self._check_known([source])
         looked = now()
         data = read_unchanged(source)
         self.read_files += 1
-        return self._cache.learn(source.file, source.look, digest_of(data), None, looked), data
+        digest = digest_of(data)
+        if source.known is not None and digest != source.known.digest:
+            # It was checked as it was then.
+            raise restless(source)
+        return self._cache.learn(source.file, source.look, digest, None, looked), data
 
     def _add_pack(self, pack: bytes, batch: LocalBatch) -> None:
         batch.add(package_key(self._package, "packs", digest_of(pack)), pack)
