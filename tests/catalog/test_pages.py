@@ -192,7 +192,15 @@ def test_a_schema_is_filled_in(browser: Browser, cells: str) -> None:
     page = browser.page("/aics/demo/schema")
     assert ["FOV unique_fov_info", "line unique_line_info"] == page.each("h2")
     row = page.text("tr", id="fov.cell_viability")
-    for said in ("cell_viability", "float", "in %", "may be null", "98.5", "97.5 %", "12 distinct"):
+    for said in (
+        "cell_viability",
+        "number",
+        "in %",
+        "may be null",
+        "98.5",
+        "97.5 %",
+        "12 distinct",
+    ):
         assert said in row
     assert "97.5" in page.values("value")
     assert SCHEMA["unique_fov_info"]["instrument"]["origin"] in page.text()

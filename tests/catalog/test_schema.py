@@ -46,7 +46,7 @@ def test_attributes_are_told_as_they_are_written() -> None:
     assert ("FOV", "unique_fov_info", "kind.fov") == (fov.title, fov.key, fov.anchor)
     assert ("line", ()) == (line.title, line.attributes)
     first, second = fov.attributes
-    assert ("fov.cell_viability", "float", "98.5") == (first.anchor, first.types, first.example)
+    assert ("fov.cell_viability", "number", "98.5") == (first.anchor, first.types, first.example)
     assert (97.5, "12 distinct", "96.7 – 100.0") == (first.coverage, first.distinct, first.span)
     assert (None, "", "", '"ZSD1"') == (
         second.coverage,
@@ -54,6 +54,18 @@ def test_attributes_are_told_as_they_are_written() -> None:
         second.span,
         second.example,
     )
+
+
+def test_the_fields_of_a_struct_are_told_one_by_one_and_no_deeper() -> None:
+    gene = {"description": "its symbol", "type": "string", "fields": {"deep": {}}}
+    said = {"type": "list[struct]", "fields": {"gene": gene, "odd": 7}}
+    (line,) = read({"unique_line_info": {"edits": said}}).kinds
+    (edits,) = line.attributes
+    assert "list[struct]" == edits.types
+    assert [("gene", "string", "its symbol"), ("odd", "", "")] == [
+        (field.name, field.types, field.description) for field in edits.fields
+    ]
+    assert ((), ()) == tuple(field.fields for field in edits.fields)
 
 
 def test_values_that_are_listed_are_shown_rather_than_counted() -> None:

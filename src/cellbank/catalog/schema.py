@@ -9,6 +9,7 @@ import msgspec
 MAX_BYTES: Final = 4 << 20
 MAX_KINDS: Final = 50
 MAX_ATTRIBUTES: Final = 2_000
+MAX_FIELDS: Final = 100
 MAX_TEXT: Final = 600
 MAX_VALUE: Final = 160
 
@@ -30,6 +31,7 @@ class Attribute(msgspec.Struct, frozen=True):
     coverage: float | None = None
     distinct: str = ""
     span: str = ""
+    fields: tuple["Attribute", ...] = ()
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -91,7 +93,7 @@ def _attribute(name: str, said: Any, anchor: str) -> Attribute:
         name,
         anchor,
         _text(said.get("description")),
-        _types(said.get("value_types")) or _text(said.get("type")),
+        _text(said.get("type")) or _types(said.get("value_types")),
         _value(said["example_value"]) if "example_value" in said else "",
         _text(said.get("origin")),
         _text(said.get("unit")),
@@ -99,6 +101,17 @@ def _attribute(name: str, said: Any, anchor: str) -> Attribute:
         _coverage(said.get("coverage")),
         _distinct(said.get("values")) or _distinct(said.get("distinct")),
         _span(said.get("minimum"), said.get("maximum")),
+        _fields(said.get("fields")),
+    )
+
+
+def _fields(said: Any) -> tuple[Attribute, ...]:
+    """Return the fields of each struct of a list; those of these are not looked at."""
+    if not isinstance(said, dict):
+        return ()
+    return tuple(
+        _attribute(name, {**field, "fields": None} if isinstance(field, dict) else field, "")
+        for name, field in list(said.items())[:MAX_FIELDS]
     )
 
 
