@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from pprint import pformat
 
 import msgspec
@@ -17,11 +16,7 @@ import pytest
 
 from tests.family import SHAPE, Family, someone
 from tests.storage.making import served
-from tests.walkthrough import Cell, cells_of, with_cellbank
-
-PAGE = Path(__file__).resolve().parents[2] / "shared" / "walkthrough.md"
-CELLS = cells_of(PAGE.read_text()) if PAGE.is_file() else []
-NEEDS_THE_PAGE = pytest.mark.skipif(not CELLS, reason="the page ../shared/walkthrough.md is absent")
+from tests.walkthrough import CELLS, NEEDS_THE_PAGE, Cell, with_cellbank
 
 # One IPython for all cells. A notebook's magic needs a notebook: it alone is left out.
 RUNNER = """

@@ -1,9 +1,12 @@
 """The published walk-through as data: its cells, and what stands printed below each."""
 
 import re
+from pathlib import Path
 
 import msgspec
+import pytest
 
+PAGE = Path(__file__).resolve().parents[2] / "shared" / "walkthrough.md"
 _FENCE = re.compile(r"^```python\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 _PRINTED = re.compile(r"^    .*\n", re.MULTILINE)
 
@@ -32,3 +35,7 @@ def _printed(below: str) -> str:
 def with_cellbank(code: str) -> str:
     """Return a cell with `quilt` replaced by `cellbank`, and nothing else changed."""
     return re.sub(r"\bquilt\b", "cellbank", code)
+
+
+CELLS = cells_of(PAGE.read_text()) if PAGE.is_file() else []
+NEEDS_THE_PAGE = pytest.mark.skipif(not CELLS, reason="the page ../shared/walkthrough.md is absent")
