@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from watching import Seen, Watch, processes_of
+
 LOOK_SECONDS, BUSY = 0.25, 0.15
 TICKS = os.sysconf("SC_CLK_TCK")
 _REQUEST = re.compile(rb"(?:GET|HEAD|POST|PUT|PATCH|DELETE) /\S* HTTP/1\.1\r\n")
@@ -59,11 +61,15 @@ def _processor_ticks() -> tuple[int, int]:
 
 
 def run(
-    command: Sequence[str | os.PathLike[str]], environment: Mapping[str, str] | None = None
+    command: Sequence[str | os.PathLike[str]],
+    environment: Mapping[str, str] | None = None,
+    *,
+    seen: list[Seen] | None = None,
 ) -> tuple[Sample, str]:
     """Run a command to its end; return what it took, with its children, and what it printed.
 
-    The memory is never less than that of the process that calls this: keep that one small.
+    The memory is never less than that of the process that calls this: keep that one small. With
+    `seen` the process is watched, and what was seen is put there.
     """
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -76,7 +82,10 @@ def run(
     said: list[bytes] = []
     reader = threading.Thread(target=lambda: said.append(process.stderr.read()))
     reader.start()
+    watch = None if seen is None else Watch(process.pid)
     out = process.stdout.read()
+    if watch is not None:
+        seen.append(watch.end())
     _, status, used = os.wait4(process.pid, 0)
     wall = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -130,18 +139,11 @@ class Server:
 
     def cpu(self) -> float:
         """Return the seconds of CPU that it and its workers used until now."""
-        return sum(_ticks(process) for process in self._processes()) / TICKS
+        return sum(_ticks(process) for process in processes_of(self._process.pid)) / TICKS
 
     def memory(self) -> int:
         """Return the largest peak memory of its processes, in bytes."""
-        return max(map(_peak, self._processes()))
-
-    def _processes(self) -> list[int]:
-        found = [self._process.pid]
-        for parent in found:
-            for tasks in Path(f"/proc/{parent}/task").glob("*/children"):
-                found += map(int, tasks.read_text().split())
-        return found
+        return max(map(_peak, processes_of(self._process.pid)))
 
     def stop(self) -> None:
         """End it."""

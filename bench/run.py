@@ -13,8 +13,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from families import CELLS, FIELDS, Family, room_for_fields
 from steps import Files, manifest_steps, start_steps
-from tables import files_table, manifest_table, start_table
+from tables import family_table, files_table, growth, manifest_table, start_table
 
 NEEDED_BYTES = 12 << 30
 START_ROUNDS = 9
@@ -28,7 +29,10 @@ def main() -> None:
     parser.add_argument(
         "--patience", type=float, default=2, help="seconds to wait for neighbours before a step"
     )
-    parser.add_argument("--only", default="W1,W2,manifest,start", help="what to measure")
+    parser.add_argument(
+        "--only", help="what to measure", default="W1,W2,manifest,cells,fields,start"
+    )
+    parser.add_argument("--fovs", type=int, default=FIELDS, help="fields of view of full size")
     parser.add_argument("--no-http", action="store_true", help="leave the registry out")
     parser.add_argument("--quick", action="store_true", help="a small share: does it still run?")
     parser.add_argument("--markdown", action="store_true", help="print nothing but the tables")
@@ -46,7 +50,47 @@ def main() -> None:
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cellbank-bench.", dir=place) as folder:
         for title, lines in _tables(given, Path(folder)):
-            print(f"### {title}\n" if given.markdown else title, *lines, "", sep="\n", flush=True)
+            _show(given, title, lines)
+    wanted = [name for name in ("cells", "fields") if name in given.only.split(",")]
+    place = given.folder or Path(tempfile.gettempdir())
+    for name in wanted:
+        with tempfile.TemporaryDirectory(prefix="cellbank-bench.", dir=place) as folder:
+            _show(given, *_family(given, name, Path(folder)))
+
+
+def _show(given: argparse.Namespace, title: str, lines: list[str]) -> None:
+    print(f"### {title}\n" if given.markdown else title, *lines, "", sep="\n", flush=True)
+
+
+def _family(given: argparse.Namespace, name: str, folder: Path) -> tuple[str, list[str]]:
+    """Measure a family; on a disk, where a lab has its images."""
+    kind = _file_system(folder) + (", a small share that says nothing of speed" * given.quick)
+    fovs = given.fovs if name == "fields" else CELLS
+    if given.quick:
+        fovs = FIELDS if name == "fields" else 200
+    title = f"{name}, {fovs:,} fields of view, on {kind}, median of {given.runs}"
+    patience = None if given.quick else given.patience
+    needed = room_for_fields(fovs)
+    if name == "fields" and not given.quick and shutil.disk_usage(folder).free < needed:
+        return title, [f"Left out: it needs {needed / 1e9:.0f} GB where temporary files go."]
+    _say(given, f"{name}: making the files")
+    family = Family(name, folder / name, given.command, fovs, patience)
+    for number in range(given.runs):
+        _say(given, f"{name}: round {number + 1} of {given.runs}")
+        family.round()
+    shutil.rmtree(folder / name)
+    lines = family_table(family)
+    if name == "fields":
+        _say(given, f"{name}: twice as many")
+        twice = Family(name, folder / "twice", given.command, 2 * fovs, patience)
+        twice.build_once()
+        lines.append(growth(family, twice))
+    return title, lines
+
+
+def _say(given: argparse.Namespace, text: str) -> None:
+    if not given.markdown:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _tables(given: argparse.Namespace, folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -54,8 +98,7 @@ def _tables(given: argparse.Namespace, folder: Path) -> Iterator[tuple[str, list
     wanted = given.only.split(",")
 
     def say(text: str) -> None:
-        if not given.markdown:
-            print(text, file=sys.stderr, flush=True)
+        _say(given, text)
 
     for name in ("W1", "W2"):
         if name in wanted:

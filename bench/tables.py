@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median as middle
 
+from families import Family, Took
 from measure import Sample, median
 from steps import Files
 
@@ -34,6 +35,9 @@ MANIFEST_AIMS = {
 }
 LIST_MEMORY = 60 * MB
 START_AIMS = {"import cellbank": 0.060, "cellbank --version": 0.150}
+BUILD_SECONDS = {"cells": 60}
+IMAGES_READ = {"same: build": 0, "one cell of a table: build": 0, "one image: build": 1}
+TOGETHER = 1000 * MB
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -111,6 +115,80 @@ def _notes(files: Files) -> Iterable[str]:
     yield (
         f"Bytes on disk: source {source / MB:,.0f} MB; as shares of it: store after build and "
         f"push, remote folder, store after install: {', '.join(shares)}."
+    )
+
+
+def family_table(family: Family) -> list[str]:
+    """Return the table of the builds of one family, with what they read and added."""
+    copy = median(family.copies)
+    head = ("step", "wall s", "× cp -r", "aim", "met", "CPU s", "MB", "workers")
+    rows = [(*head, "images read", "MB added", "MB read")]
+    rows.append(("cp -r", f"{copy.wall:.1f}", "1.00", "", "", f"{copy.cpu:.1f}", *[""] * 5))
+    for step, all_of_them in family.steps.items():
+        took = _middle(all_of_them)
+        aim, met = "", ""
+        if step in IMAGES_READ:
+            aim, met = f"{IMAGES_READ[step]} read", _met(took.images_read, IMAGES_READ[step])
+        elif family.name in BUILD_SECONDS and not family.quick:
+            seconds = BUILD_SECONDS[family.name]
+            aim, met = f"{seconds} s", _met(took.sample.wall, seconds)
+        rows.append(
+            (
+                step,
+                f"{took.sample.wall:.1f}",
+                f"{took.sample.wall / copy.wall:.2f}",
+                aim,
+                met,
+                f"{took.sample.cpu:.1f}",
+                f"{took.seen.main / MB:.0f}",
+                f"{took.seen.workers / MB:.0f}",
+                f"{took.images_read:,}",
+                f"{took.added / MB:,.1f}",
+                f"{took.seen.main_read / MB:,.0f} + {took.seen.workers_read / MB:,.0f}",
+            )
+        )
+    return [*_table(rows), "", *_family_notes(family)]
+
+
+def _middle(all_of_them: Sequence[Took]) -> Took:
+    """Return the median of each figure."""
+    samples, seen, read, added = zip(*all_of_them, strict=True)
+    return Took(
+        median(samples),
+        type(seen[0])(*map(middle, zip(*seen, strict=True))),
+        round(middle(read)),
+        round(middle(added)),
+    )
+
+
+def _together(family: Family) -> float:
+    """Return the peak memory of process and workers together, in all steps and rounds."""
+    return max(took.seen.together for steps in family.steps.values() for took in steps)
+
+
+def _family_notes(family: Family) -> Iterable[str]:
+    walls = [took.sample.wall for took in family.steps["build"]]
+    copies = [copy.wall for copy in family.copies]
+    peak = _together(family)
+    aim = f" (aim {TOGETHER / MB:,.0f} MB, met: {_met(peak, TOGETHER)})" * (family.name == "fields")
+    yield (
+        f"Source: {family.files:,} files, {family.bytes / MB:,.0f} MB. Of all rounds: build "
+        f"{min(walls):.1f} to {max(walls):.1f} s, `cp -r` {min(copies):.1f} to "
+        f"{max(copies):.1f} s; load average {min(family.loads):.1f} to {max(family.loads):.1f}."
+    )
+    yield f"Peak memory of the process and its workers together: {peak / MB:,.0f} MB{aim}."
+
+
+def growth(family: Family, twice: Family) -> str:
+    """Return what a build of twice as many fields takes beside the first."""
+    one, two = _middle(family.steps["build"]), _middle(twice.steps["build"])
+    figures = (
+        f"{name} {getattr(one.seen, at) / MB:,.0f} → {getattr(two.seen, at) / MB:,.0f} MB"
+        for name, at in (("process", "main"), ("workers", "workers"), ("together", "together"))
+    )
+    return (
+        f"Build of {twice.fovs} instead of {family.fovs} fields of view: {', '.join(figures)}; "
+        f"CPU {one.sample.cpu:.1f} → {two.sample.cpu:.1f} s."
     )
 
 
