@@ -220,6 +220,13 @@ class Lab:
         self.tables[table].append({**self.tables[table][0], **cells})
         return len(self.tables[table]) + 1
 
+    def enlarge(self, number: int, size: int = 2 * SMALL_BELOW) -> Path:
+        """Let a field have an image that is an object of its own, and no segmentations."""
+        fov, side = FOVS[number], int((size / 12) ** 0.5) + 1
+        parts = self.tables["segmentations"]
+        self.tables["segmentations"] = [row for row in parts if row["fov"] != fov]
+        return self.image(f"images/{fov}.ome.tif", pixels(number, shape=(2, 3, side, side)))
+
     def record(self, kind: str) -> dict[str, Any]:
         """Return what the recipe says of a kind, to be changed."""
         return self.recipe["records"][kind]
@@ -337,9 +344,3 @@ class Lab:
 def revisions(built: FamilyBuilt) -> dict[str, str]:
     """Return package → revision."""
     return {one.package.partition("/")[2]: one.revision for one in built.packages}
-
-
-def large(seed: int, size: int = 2 * SMALL_BELOW) -> NDArray[np.uint16]:
-    """Return the pixels of a field of view that is an object of its own."""
-    side = int((size / 12) ** 0.5) + 1
-    return pixels(seed, shape=(2, 3, side, side))

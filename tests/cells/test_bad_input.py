@@ -1,8 +1,7 @@
-"""Bad input: each thing is told with file, row, column and remedy, all in one run; nothing built."""
+"""Bad input: all of it told in one run, with file, row, column and remedy; nothing is built."""
 
 import io
 import json
-import os
 import struct
 import sys
 from collections.abc import Callable
@@ -333,7 +332,7 @@ def break_everything(lab: Lab) -> int:
         path = f"images/{name}.ome.tif"
         write_image(lab.folder / IMAGE, pixels(9))
         change(lab)
-        os.rename(lab.folder / IMAGE, lab.folder / path)
+        (lab.folder / IMAGE).rename(lab.folder / path)
         lab.add("fovs", fov=name, image=path)
     write_image(lab.folder / IMAGE, pixels(0))
     outside = ["/etc/passwd", "../x.tif", "images/gone.ome.tif", ""]
