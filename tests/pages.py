@@ -1,8 +1,9 @@
 """Runs a page: its `console` blocks in one shell, its `pycon` blocks in one Python, in order.
 
 A block in a comment, `<!-- console … -->`, runs unseen. A block that names a file beside its
-language, such as `csv lab/wells.csv`, is written to that file. In the output that a page shows, `…` stands
-for anything; digests, sizes, times and the home folder are compared as such, not by value.
+language, such as `csv lab/wells.csv`, is written to that file. In the output that a page shows,
+`…` stands for anything; digests, sizes, times and the home folder are compared as such, not by
+value.
 """
 
 import doctest
