@@ -1,36 +1,32 @@
 """The builder: a recipe, tables and images become a family of packages in the store."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
 import msgspec
 
 from cellbank.cells.built import FamilyBuilt
-from cellbank.cells.documents import as_bytes, image_path, info_of, info_path
-from cellbank.cells.family import Family, Member, records_of
+from cellbank.cells.documents import info_of
+from cellbank.cells.family import Family, Member
 from cellbank.cells.imaging import Images
 from cellbank.cells.kinds import KINDS
+from cellbank.cells.making import Making, Whole
 from cellbank.cells.metadata import Tables, connect, specs_of, writer_name
 from cellbank.cells.problems import Problems
 from cellbank.cells.reading import read_recipe
-from cellbank.cells.readme import Channels, readme_of
 from cellbank.cells.recipe import Recipe
-from cellbank.cells.records import Found, Kept, read_records
+from cellbank.cells.records import Kept, read_records
 from cellbank.cells.relations import Relations
-from cellbank.cells.schema import Collected, schema_of
+from cellbank.cells.schema import Collected
 from cellbank.cells.table_rows import Rows
 from cellbank.cells.tables import read_table
-from cellbank.cells.taking import Taken
-from cellbank.cells.values import Spec
 from cellbank.images.header import Header
-from cellbank.model.digest import SMALL_BELOW
 from cellbank.model.errors import ProblemsFound
 from cellbank.model.progress import Said, Watcher, ignore
 from cellbank.model.reference import Package
-from cellbank.packages.build import Built, Prepared, Stamp, build
-from cellbank.packages.scan import Source
+from cellbank.packages.build import Built, Stamp
 from cellbank.packages.staging import Stager
 from cellbank.storage import disk
 from cellbank.storage.store import Store
@@ -47,7 +43,9 @@ def build_family(
     watch: Watcher = ignore,
     executor: Executor | None = None,
 ) -> FamilyBuilt:
-    """Build the packages that a recipe asks for; either all of them or, with errors, none.
+    """Build the packages that a recipe asks for: all of them or, with errors, none.
+
+    If it is stopped in between, every package is as before or as asked for.
 
     Parameters
     ----------
@@ -65,6 +63,11 @@ def build_family(
         Is told of progress.
     executor
         Looks at images; default: processes of this machine.
+
+    Returns
+    -------
+    FamilyBuilt
+        What was made of each package, and warnings.
 
     Raises
     ------
@@ -100,7 +103,6 @@ class _Build:
         """Read, check, then build."""
         self._say("Reading tables...")
         found = read_records(self._recipe, self._tables(), self._problems)
-        relations = Relations.of(found, self._problems)
         self._say(f"Checking images of {_counted(found)}...")
         stager = self._stager()
         with filling(self._store) as batch:
@@ -115,7 +117,7 @@ class _Build:
         stager.cache.save()
         images.finish()
         self._fill_channels(found, images)
-        built = self._build_all(found, relations, images, stager, stamp, strict=strict)
+        built = self._build_all(found, images, stager, stamp, strict=strict)
         stager.finish()
         return FamilyBuilt(
             self._owner,
@@ -167,7 +169,6 @@ class _Build:
     def _build_all(
         self,
         found: Mapping[str, Kept],
-        relations: Relations,
         images: Images,
         stager: Stager,
         stamp: Stamp,
@@ -177,125 +178,40 @@ class _Build:
         specs = {kind: specs_of(kept.specs) for kind, kept in found.items()}
         stamp = msgspec.structs.replace(stamp, writer=writer_name())
         folder = self._store.files.path(f"caches/tables/{disk.random_name(self._owner)}")
-        source = Collected(specs)
-        database = connect()
-        whole = Tables(folder, specs, database)
-        try:
-            for kind, kept in found.items():
-                for name, record in kept.records.items():
-                    info = info_of(record, relations.of_record(kind, name), None)
-                    source.add(kind, name, info)
-                    whole.add(kind, name, info, ())
-            family = Family(self._recipe, found, relations, self._problems, self._name)
-            members = family.members(whole, specs)
-        finally:
-            whole.close()
-        self._stop_if_bad(strict=strict)
-        built = []
-        for member in members:
-            self._say(f"Building {self._owner}/{member.name}...")
-            making = _Making(self, member, found, relations, images.taken, specs)
-            built.append(
-                making.build(
-                    self._store, source, stager, stamp, lambda: Tables(folder, specs, database)
-                )
+        with connect() as database:
+            whole = Whole(
+                self._owner,
+                self._root,
+                self._recipe,
+                found,
+                Relations.of(found, self._problems),
+                images.taken,
+                specs,
+                Collected(specs),
+                lambda: Tables(folder, specs, database),
             )
-            stager.add_sibling(Package(self._owner, member.name))
+            members = self._members(whole)
+            self._stop_if_bad(strict=strict)
+            built = []
+            for member in members:
+                self._say(f"Building {self._owner}/{member.name}...")
+                built.append(Making(whole, member).build(self._store, stager, stamp))
+                stager.add_sibling(Package(self._owner, member.name))
         return built
 
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe."""
-        return self._recipe
-
-    @property
-    def owner(self) -> str:
-        """The owner of the family."""
-        return self._owner
-
-    @property
-    def root(self) -> str:
-        """The folder of the recipe."""
-        return self._root
-
-
-class _Making:
-    """One package of a family in the making."""
-
-    def __init__(
-        self,
-        whole: _Build,
-        member: Member,
-        found: Mapping[str, Kept],
-        relations: Relations,
-        taken: Mapping[str, Mapping[str, Taken]],
-        specs: Mapping[str, list[Spec]],
-    ) -> None:
-        self._whole = whole
-        self._member = member
-        self._found = found
-        self._relations = relations
-        self._taken = taken
-        self._specs = specs
-        self._chosen = None if member.sort == "all" else member.chosen
-
-    def build(
-        self,
-        store: Store,
-        source: Collected,
-        stager: Stager,
-        stamp: Stamp,
-        new_tables: Callable[[], Tables],
-    ) -> Built:
-        """Build it."""
-        package = Package(self._whole.owner, self._member.name)
-        tables = new_tables()
+    def _members(self, whole: Whole) -> list[Member]:
+        """Return the packages to make; on the way, see what all attributes hold."""
+        tables = whole.new_tables()
         try:
-            here, channels = Collected(self._specs), Channels()
-            for kind, record, info in self._infos():
-                here.add(kind, record.id, info)
-                tables.add(kind, record.id, info, self._image_row(kind, record))
-                if kind == "fov":
-                    channels.add(info)
-            schema = as_bytes(schema_of(here, source))
-            readme = readme_of(
-                str(package),
-                self._member,
-                self._whole.recipe,
-                channels,
-                images=bool(self._taken.get("fov")),
-            )
-            return build(
-                store,
-                package,
-                self._whole.root,
-                self._sources(readme, schema),
-                stamp=stamp,
-                prepared=Prepared("cell_lines", tables.write, stager),
-            )
+            for kind, kept in whole.found.items():
+                for name, record in kept.records.items():
+                    info = info_of(record, whole.relations.of_record(kind, name), None)
+                    whole.source.add(kind, name, info)
+                    tables.add(kind, name, info, ())
+            family = Family(self._recipe, whole.found, whole.relations, self._problems, self._name)
+            return family.members(tables, whole.specs)
         finally:
             tables.close()
-
-    def _infos(self) -> Iterator[tuple[str, Found, dict[str, Any]]]:
-        for kind, record in records_of(self._member, self._found):
-            related = self._relations.of_record(kind, record.id)
-            yield kind, record, info_of(record, related, self._chosen)
-
-    def _image_row(self, kind: str, record: Found) -> tuple[str, str, int] | tuple[()]:
-        taken = self._taken.get(kind, {}).get(record.id)
-        if taken is None:
-            return ()
-        return image_path(kind, record.id), taken.known.digest, taken.known.look.size
-
-    def _sources(self, readme: bytes, schema: bytes) -> Iterator[Source]:
-        """Yield the sources of all entries, those that are bytes in the order of their paths."""
-        yield Source.of_bytes("README", readme, "README.md")
-        yield Source.of_bytes("SCHEMA", schema, "SCHEMA.json")
-        for kind, record, info in self._infos():
-            taken = self._taken.get(kind, {}).get(record.id)
-            if taken is not None:
-                yield _image_source(image_path(kind, record.id), taken)
-            yield Source.of_bytes(info_path(kind, record.id), as_bytes(info), f"{record.id}.json")
 
 
 def channels_of(header: Header) -> list[dict[str, Any]]:
@@ -305,15 +221,6 @@ def channels_of(header: Header) -> list[dict[str, Any]]:
     return [
         {"dye_name": said or f"channel {number}", "use": True} for number, said in enumerate(names)
     ]
-
-
-def _image_source(path: str, taken: Taken) -> Source:
-    if taken.source.file and taken.known.look.size < SMALL_BELOW:
-        # Read again only if it is no longer at hand; it must still be what was checked.
-        return msgspec.structs.replace(
-            taken.source, path=path, filename=taken.filename, known=taken.known
-        )
-    return Source.of_known(path, taken.known, taken.filename)
 
 
 def _records(made: Recipe) -> Iterable[Any]:
