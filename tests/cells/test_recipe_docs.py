@@ -1,4 +1,4 @@
-"""The page about recipes names every field and every standard attribute, and no other."""
+"""The pages about recipes and their packages name every field and attribute, and no other."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,14 @@ import msgspec
 import pytest
 
 from cellbank.cells import recipe
-from cellbank.cells.kinds import KINDS, Attribute
+from cellbank.cells.kinds import KINDS, SCHEMA_ORDER, Attribute, relations_of
 from cellbank.cells.metadata import sql_type
 from cellbank.cells.records import DEFAULT_ID
 from cellbank.cells.values import Spec
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "recipe.md").read_text()
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference"
+PAGE = (DOCS / "recipe.md").read_text()
+PACKAGES = (DOCS / "cell_line_packages.md").read_text()
 PARTS = [
     thing
     for thing in vars(recipe).values()
@@ -20,9 +22,9 @@ PARTS = [
 ]
 
 
-def rows(title: str) -> list[list[str]]:
+def rows(title: str, page: str = PAGE) -> list[list[str]]:
     """Return the cells of the table below a heading, without its first two rows."""
-    found = re.search(rf"^##+ {title}\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^##+ {title}\n(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL)
     assert found, f"the page has no heading {title}"
     lines = [line for line in found[1].splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
@@ -87,3 +89,20 @@ def test_no_other_kind_has_standard_attributes() -> None:
     assert KINDS["well"].attributes == KINDS["fov"].attributes
     others = [kind for name, kind in KINDS.items() if name.endswith("_seg")]
     assert [{}, {}, {}] == [kind.attributes for kind in others]
+
+
+def test_the_keys_of_info_documents_stand_on_the_page_in_their_order() -> None:
+    found = {row[0]: row[1:] for row in rows("`info` documents", PACKAGES)}
+    for name in ("line", "plate", "well"):
+        keys = [re.findall(r"`(\w+)`", cell) for cell in found[name]]
+        assert [list(KINDS[name].attributes), relations_of(name)] == keys
+    assert relations_of("fov") == re.findall(r"`(\w+)`", found["FOV"][1])
+    for name in ("cell_seg", "nuclei_seg", "structure_seg"):
+        listed = re.findall(r"`(\w+)`", found["segmentation"][1])
+        assert relations_of(name) == [group for group in listed if group != KINDS[name].group]
+
+
+def test_the_page_has_the_kinds_of_schema_in_their_order() -> None:
+    assert [KINDS[kind].schema for kind in SCHEMA_ORDER] == re.findall(
+        r"`(unique_\w+_info)`", PACKAGES
+    )
