@@ -202,6 +202,12 @@ class PartFile(io.RawIOBase):
         """Read into a buffer; return how many bytes."""
         return os.readv(self._part.descriptor, [buffer])
 
+    def truncate(self, size: int | None = None) -> int:
+        """Cut the file, here unless a size is given."""
+        size = self.tell() if size is None else size
+        disk.truncate(self._part.descriptor, size, self._part.path)
+        return size
+
     def write(self, data: Any) -> int:
         """Write bytes where we are."""
         view = memoryview(data).cast("B")

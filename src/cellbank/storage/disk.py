@@ -75,6 +75,12 @@ def write(descriptor: int, data: bytes | bytearray | memoryview, path: str) -> N
         raise
 
 
+def truncate(descriptor: int, size: int, path: str) -> None:
+    """Cut a file, or lengthen it with zeros."""
+    _step("truncate", path)
+    os.ftruncate(descriptor, size)
+
+
 def seal(descriptor: int, path: str) -> None:
     """Make a finished file read-only."""
     _step("chmod", path)
