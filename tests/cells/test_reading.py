@@ -204,7 +204,7 @@ def test_a_table_that_is_wrong_in_itself_is_still_a_table() -> None:
             "more than",
         ),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:20],
 )
 def test_what_is_no_recipe_at_all_is_refused(text: str, line: int | None, words: str) -> None:
     assert [line] == [row for row, _, said in problems(text) if words in said]

@@ -26,6 +26,7 @@ _WORDS: Final = {
     "upload": "Uploading",
     "verify": "Verifying",
     "export": "Exporting",
+    "images": "Taking images",
     "sample": "Making images",
 }
 
