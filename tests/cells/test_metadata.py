@@ -1,0 +1,166 @@
+"""Metadata tables: the same as the documents that they are derived from, value by value, typed."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from cellbank.cells.kinds import GROUPS
+from tests.cells.lab import FAMILY, FOVS, Lab
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    made = Lab(tmp_path_factory.mktemp("lab"))
+    made.change("lines", 0, protein='m"EGFP"\'s\n\t\\ µ日𝔸')
+    made.change("wells", 1, viability=97.30000000000001, passage=2**53 - 1)
+    made.record("well")["attributes"]["Odd name, with \"quotes\" and 'more'"] = {
+        "column": "colonies",
+        "type": "list[number]",
+        "unit": "µm",
+    }
+    made.recipe["packages"]["subsets"]["bare"] = {"where": "len(image_ids) = 0"}
+    made.tables["segmentations"] = [
+        row for row in made.tables["segmentations"] if row["fov"] != FOVS[1]
+    ]
+    made.build()
+    return made
+
+
+def rows_of(data: bytes, folder: Path) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """Return the types and the rows of a Parquet file."""
+    file = folder / "table.parquet"
+    file.write_bytes(data)
+    with duckdb.connect() as database:
+        found = database.execute(f"SELECT * FROM '{file}'")  # noqa: S608
+        names = [column[0] for column in found.description]
+        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        types = database.execute(f"DESCRIBE SELECT * FROM '{file}'").fetchall()  # noqa: S608
+    return {row[0]: row[1] for row in types}, rows
+
+
+@pytest.mark.parametrize("name", [*FAMILY, "bare"])
+def test_a_table_has_a_row_a_record_with_what_its_document_says(lab, name, tmp_path):
+    infos, entries, tables = lab.infos(name), lab.entries(name), lab.parquet(name)
+    assert set(GROUPS) == set(tables)
+    for group, data in tables.items():
+        _, rows = rows_of(data, tmp_path)
+        assert sorted(p.partition("/")[2] for p in infos if p.startswith(f"{group}/")) == [
+            row["id"] for row in rows
+        ]
+        for row in rows:
+            info = infos[f"{group}/{row['id']}"]
+            image = entries.get(f"{group}/{row['id']}/image/load")
+            wanted = {"id": row["id"], **info}
+            if info.get("seed_date"):
+                day = datetime.strptime(info["seed_date"], "%m/%d/%Y").replace(tzinfo=UTC)
+                wanted["seed_date"] = day.date()
+            if GROUPS[group].image:
+                wanted |= {
+                    "path": image.path if image else None,
+                    "digest": image.digest if image else None,
+                    "size": image.size if image else None,
+                }
+            assert wanted == row
+            assert list(wanted) == list(row)
+
+
+def test_columns_have_the_types_of_the_attributes(lab: Lab, tmp_path: Path) -> None:
+    tables = lab.parquet("cell_lines")
+    types, _ = rows_of(tables["wells"], tmp_path)
+    wanted = {
+        "id": "VARCHAR",
+        "passage": "BIGINT",
+        "cell_viability": "DOUBLE",
+        "seed_date": "DATE",
+        "colony_ids": "BIGINT[]",
+        "has_controls": "BOOLEAN",
+        "clone": "VARCHAR",
+        "channels": "STRUCT(dye_name VARCHAR, use BOOLEAN)[]",
+        "Odd name, with \"quotes\" and 'more'": "DOUBLE[]",
+        "fovs": "VARCHAR[]",
+        "size": "BIGINT",
+    }
+    assert wanted == {name: kind.replace('"', "") if "STRUCT" in kind else kind
+                      for name, kind in types.items() if name in wanted}  # fmt: skip
+    types, _ = rows_of(tables["fovs"], tmp_path)
+    assert {"DATE", "BIGINT[]"} == {types["seed_date"], types["colony_ids"]}
+
+
+def test_what_is_empty_is_null_and_lists_are_empty_lists(lab: Lab, tmp_path: Path) -> None:
+    _, rows = rows_of(lab.parquet("cell_lines")["wells"], tmp_path)
+    bare = next(row for row in rows if row["id"].endswith("C2"))
+    assert [None] * 5 == [
+        bare[name] for name in ("passage", "cell_viability", "seed_date", "has_controls", "path")
+    ]
+    assert [] == bare["image_ids"]
+
+
+def test_an_empty_kind_has_a_table_with_its_columns_and_no_rows(lab: Lab, tmp_path: Path) -> None:
+    types, rows = rows_of(lab.parquet("bare")["cell_segs"], tmp_path)
+    assert {"id", "fovs", "path"} <= set(types)
+    assert [] == rows
+
+
+def test_the_log_names_the_tables_and_the_program_that_wrote_them(lab: Lab) -> None:
+    from cellbank.model.reference import Package
+
+    store, package = lab.store(), Package("aics", "cell_lines")
+    tables = store.tables(package, store.need_installed(package).revision)
+    assert {f"duckdb {duckdb.__version__}"} == {table.writer for table in tables.values()}
+
+
+# --- SCHEMA beside the tables
+
+
+def test_schema_says_what_is_in_the_documents(lab: Lab) -> None:
+    for name in FAMILY:
+        schema, infos = lab.document(name, "SCHEMA"), lab.infos(name)
+        assert {kind.schema for kind in GROUPS.values()} == set(schema)
+        for group, kind in GROUPS.items():
+            records = [info for path, info in infos.items() if path.startswith(f"{group}/")]
+            for attribute, said in schema[kind.schema].items():
+                values = [info[attribute] for info in records]
+                have = [value for value in values if value not in (None, [])]
+                wanted = round(len(have) / len(values), 6) if values else 0.0
+                assert wanted == said["coverage"], (name, group, attribute)
+                if said["type"] in ("integer", "number"):
+                    ends = [said.get("minimum"), said.get("maximum")]
+                    assert ends == ([min(have), max(have)] if have else [None, None])
+                if said["type"] in ("string", "boolean"):
+                    assert len(set(have)) == said["distinct"]
+                    assert sorted(set(have)) == said["values"]
+            assert {a for info in records for a in info} <= set(schema[kind.schema])
+
+
+def test_schema_has_for_every_attribute_what_the_first_packages_had(lab: Lab) -> None:
+    schema = lab.document("cell_lines", "SCHEMA")
+    own = {"description", "example_value", "origin", "value_types"}
+    for attributes in schema.values():
+        assert all(own <= set(said) for said in attributes.values())
+    line = schema["unique_line_info"]["line"]
+    assert ("AICS-10", "lines.csv/line", ["<type 'str'>"]) == (
+        line["example_value"],
+        line["origin"],
+        line["value_types"],
+    )
+    assert "human readable edited cell line present" == line["description"]
+    clone = schema["unique_well_info"]["clone"]
+    assert ["<type 'NoneType'>", "<type 'str'>"] == clone["value_types"]
+    assert "%" == schema["unique_well_info"]["cell_viability"]["unit"]
+    assert "baseline" == schema["unique_line_info"]["fovs"]["origin"]
+    # A date is ordered by its day, not by its letters.
+    seeded = schema["unique_well_info"]["seed_date"]
+    assert ("9/2/2017", "10/16/2017") == (seeded["minimum"], seeded["maximum"])
+    assert "%m/%d/%Y" == seeded["format"]
+
+
+def test_examples_and_types_are_the_same_in_all_packages_of_a_family(lab: Lab) -> None:
+    first, *others = (lab.document(name, "SCHEMA") for name in FAMILY)
+    for other in others:
+        for kind, attributes in first.items():
+            for name, said in attributes.items():
+                for part in ("example_value", "value_types", "origin", "description"):
+                    assert said[part] == other[kind][name][part]
