@@ -14,7 +14,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list
     """Return title → step → the cells of its row."""
     pytest.importorskip("tifffile", reason="the benchmarks make TIFF files")
     place = tmp_path_factory.mktemp("bench")
-    words = ["--quick", "--runs", "1", "--only", "W1,manifest,start", "--markdown"]
+    words = ["--quick", "--runs", "1", "--only", "W1,manifest,cells,fields,start", "--markdown"]
     done = subprocess.run(
         [sys.executable, BENCH, *words, "--folder", place],
         capture_output=True,
@@ -27,7 +27,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list
     found: dict[str, dict[str, list[str]]] = {}
     for line in done.stdout.splitlines():
         if line.startswith("### "):
-            rows = found.setdefault(line[4:].partition(" on ")[0], {})
+            rows = found.setdefault(line[4:].partition(" on ")[0].rstrip(","), {})
         elif line.startswith("| "):
             step, *cells = (cell.strip() for cell in line.strip("|").split("|"))
             rows[step] = cells
@@ -58,3 +58,25 @@ def test_every_step_with_a_large_manifest_is_measured(
 
 def test_starting_is_measured(tables: dict[str, dict[str, list[str]]]) -> None:
     assert "cellbank --version" in tables["Start, median of 1"]
+
+
+def test_every_build_of_tiny_images_is_measured(tables: dict[str, dict[str, list[str]]]) -> None:
+    head, *steps = tables["cells, 200 fields of view"]
+
+    assert "step" == head
+    builds = ["build", "same: build", "one cell of a table: build", "one image: build"]
+    assert ["cp -r", *builds] == steps
+
+
+def test_what_is_read_again_is_counted(tables: dict[str, dict[str, list[str]]]) -> None:
+    rows = tables["cells, 200 fields of view"]
+    at = rows["step"].index("images read")
+
+    read = [rows[step][at] for step in rows if step.endswith("build")]
+    assert ["200", "0", "0", "1"] == read
+
+
+def test_every_build_of_large_images_is_measured(tables: dict[str, dict[str, list[str]]]) -> None:
+    builds = ["build", "same: build", "one cell of a table: build"]
+
+    assert ["step", "cp -r", *builds] == list(tables["fields, 12 fields of view"])
