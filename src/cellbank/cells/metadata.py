@@ -110,6 +110,10 @@ class Tables:
         self._dates = {
             kind: [spec for spec in specs[kind] if spec.type == "date"] for kind in specs
         }
+        self._dated = {
+            kind: [s for s in specs[kind] if any(f.type == "date" for f in s.fields)]
+            for kind in specs
+        }
 
     def add(self, kind: str, name: str, info: Mapping[str, Any], image: Sequence[Any]) -> None:
         """Add a record: its id, its `info`, and path, digest and size of its image, if any."""
@@ -117,6 +121,8 @@ class Tables:
         for spec in self._dates[kind]:
             if row[spec.name] is not None:
                 row[spec.name] = iso_date(row[spec.name], spec.format)
+        for spec in self._dated[kind]:
+            row[spec.name] = [_dated(item, spec) for item in row[spec.name]]
         if image:
             row["path"], row["digest"], row["size"] = image
         self._lines[kind].add(row)
@@ -149,6 +155,15 @@ class Tables:
         for lines in self._lines.values():
             lines.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _dated(item: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+    """Return a struct with its dates as tables have them."""
+    made = dict(item)
+    for field in spec.fields:
+        if field.type == "date" and made[field.name] is not None:
+            made[field.name] = iso_date(made[field.name], field.format)
+    return made
 
 
 def connect() -> Any:
