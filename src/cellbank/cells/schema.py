@@ -190,4 +190,5 @@ def _field(spec: Spec) -> dict[str, Any]:
         "type": spec.type,
         "nullable": spec.nullable,
     }
-    return said | ({"unit": spec.unit} if spec.unit else {})
+    said |= {"unit": spec.unit} if spec.unit else {}
+    return said | ({"format": spec.format} if spec.format else {})
