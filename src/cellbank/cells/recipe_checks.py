@@ -55,6 +55,7 @@ class _Checked:
         yield from self._names()
         for name, said in self._record.attributes.items():
             if isinstance(said, Attribute):
+                yield from _cases((*self._path, "attributes", name, "fields"), said.fields)
                 yield from self._attribute(name, said, (*self._path, "attributes", name))
 
     def _table(self, path: Path, name: str) -> Iterator[Wrong]:
@@ -180,6 +181,14 @@ class _Checked:
             if name not in theirs:
                 what = f"the records of {kind} have no attribute {name}"
                 yield path, what, _did_you_mean(name, theirs)
+
+
+def _cases(path: Path, names: Collection[str]) -> Iterator[Wrong]:
+    seen: dict[str, str] = {}
+    for name in names:
+        if seen.setdefault(name.lower(), name) != name:
+            what = f"{name} differs from {seen[name.lower()]} in its letters' case only"
+            yield (*path, name), what, "Choose another: tables do not tell them apart."
 
 
 def _standard_field(kind: str, attribute: Any, name: str) -> str:
