@@ -45,14 +45,18 @@ class Filler:
 
     def _constant(self, spec: Spec, said: Attribute) -> Any:
         try:
-            return convert(said.value, spec)
-        except (ValueError, Missing) as error:
+            value = convert(said.value, spec)
+            wrong = f"{spec.name} is empty" if not spec.nullable and value in (None, []) else ""
+        except Missing:
+            value, wrong = nothing(spec), f"{said.value!r} stands where nothing is known"
+        except ValueError as error:
+            value, wrong = nothing(spec), str(error)
+        if wrong:
+            column = f"records.{self._columns.kind}.attributes.{spec.name}.value"
             self._columns.problems.error(
-                "the recipe",
-                f"the value of {self._columns.kind}.{spec.name}: {error}",
-                "Mend it in the recipe.",
+                "the recipe", wrong, "Mend it in the recipe.", column=column
             )
-            return nothing(spec)
+        return value
 
     def _from_row(self, spec: Spec, said: Attribute) -> list[Any]:
         """Return lists of one struct, made of the row's own columns; empty if all are."""
