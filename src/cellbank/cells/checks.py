@@ -35,13 +35,14 @@ def check_image(record: Found, image: Image, header: Header) -> Iterator[Fault]:
     yield from _check_voxel(record.voxel, header)
 
 
-def channel_names(record: Found, image: Image) -> list[str]:
+def channel_names(record: Found, image: Image) -> list[str | None]:
     """Return the channels that an image shall have, by recipe or table; empty if nobody says."""
     if isinstance(image.file, dict):
         return list(image.file)
     if image.channels and not isinstance(image.channels, str):
         return list(image.channels)
-    return [str(channel.get("dye_name")) for channel in record.values.get("channels") or ()]
+    names = [channel.get("dye_name") for channel in record.values.get("channels") or ()]
+    return [None if name is None else str(name) for name in names]
 
 
 def _check_axes(image: Image, header: Header) -> Iterator[Fault]:
@@ -64,18 +65,18 @@ def _fits(axes: str, wanted: str) -> bool:
     return all(axis in left for axis in axes)
 
 
-def _check_channels(names: Sequence[str], header: Header) -> Iterator[Fault]:
+def _check_channels(names: Sequence[str | None], header: Header) -> Iterator[Fault]:
     if not names:
         return
     count = header.sizes.get("C", 1)
     if count != len(names):
         yield Fault(
-            f"has {_some(count, 'channel')}, its table names {len(names)}: {', '.join(names)}",
+            f"has {_some(count, 'channel')}, its table names {len(names)}: {', '.join(map(str, names))}",
             "Name the channels that the image has, or take the right image.",
         )
         return
     for number, (there, named) in enumerate(zip(header.channels, names, strict=False)):
-        if there is not None and there != named:
+        if None not in (there, named) and there != named:
             yield Fault(
                 f"channel {number} is {there!r} in the image and {named!r} in the table",
                 "Mend the table: channels stand in the order of the image.",
