@@ -218,6 +218,13 @@ class Reader:
                         f"Give {given.spec.name} a column of its own.",
                         row=record.row,
                     )
+                if not given.said.nullable and record.values[given.spec.name] in (None, []):
+                    self._problems.error(
+                        record.place,
+                        f"{given.spec.name} is empty: its {kind} has none",
+                        "Fill it in there, or say `nullable: true` here.",
+                        row=record.row,
+                    )
 
 
 def _through(record: Found, kind: str, attribute: str, above: dict[str, Kept]) -> list[Any]:
