@@ -207,24 +207,24 @@ class Reader:
                 continue
             name, kind = given.said.column or given.spec.name, given.said.through
             above = self._above.get(kind)
+            if above is None:
+                continue
+            needed = not given.said.nullable
+            told = any(g.spec.name == name and not g.spec.nullable for g in above.specs)
             for record in kept.records.values():
-                values = _through(record, kind, name, self._above) if above else []
-                if values and not (len(values) > 1 and any(v != values[0] for v in values)):
+                values = _through(record, kind, name, self._above)
+                if any(value != values[0] for value in values):
+                    what = f"its {kind}s have different values of {name}"
+                    advice = f"Give {given.spec.name} a column of its own."
+                    self._problems.error(record.place, what, advice, row=record.row)
+                    continue
+                if values:
                     record.values[given.spec.name] = values[0]
-                elif values:
-                    self._problems.error(
-                        record.place,
-                        f"its {kind}s have different values of {name}",
-                        f"Give {given.spec.name} a column of its own.",
-                        row=record.row,
-                    )
-                if not given.said.nullable and record.values[given.spec.name] in (None, []):
-                    self._problems.error(
-                        record.place,
-                        f"{given.spec.name} is empty: its {kind} has none",
-                        "Fill it in there, or say `nullable: true` here.",
-                        row=record.row,
-                    )
+                # Where the record above must have it, too, that was told there.
+                if needed and not (values and (told or values[0] not in (None, []))):
+                    what = f"{given.spec.name} is empty: its {kind} has none"
+                    advice = "Fill it in there, or say `nullable: true` here."
+                    self._problems.error(record.place, what, advice, row=record.row)
 
 
 def _through(record: Found, kind: str, attribute: str, above: dict[str, Kept]) -> list[Any]:
