@@ -318,6 +318,14 @@ def test_nan_and_nothing_where_both_may_be_are_null_and_nan_is_warned_of(lab: La
     assert [("warning", "wells.csv", 2, "passage")] == warned
 
 
+def test_a_channel_without_a_name_is_not_held_against_the_images(lab: Lab) -> None:
+    for row in lab.tables["fovs"]:
+        row["channels"] = '[{"use": true}, {"dye_name": "H3342", "use": true}, {"use": false}]'
+    lab.build()
+    lab.image(IMAGE, pixels(0, shape=(2, 2, 8, 8)), channels=("EGFP", "H3342"))
+    assert "its table names 3" in lab.problem()["what"]
+
+
 def break_everything(lab: Lab) -> int:
     """Do everything that can be wrong at once, each in a place of its own; return how much."""
     for name, change in {

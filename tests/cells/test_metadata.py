@@ -1,6 +1,6 @@
 """Metadata tables: the same as the documents that they are derived from, value by value, typed."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
         "type": "list[number]",
         "unit": "µm",
     }
+    fields = made.record("line")["attributes"]["edits"]["fields"]
+    fields["edited"] = {"type": "date", "format": "%m/%d/%Y"}
+    for row, day in zip(made.tables["lines"], ("6/1/2015", ""), strict=True):
+        row["edited"] = day
     made.recipe["packages"]["subsets"]["bare"] = {"where": "len(image_ids) = 0"}
     made.tables["segmentations"] = [
         row for row in made.tables["segmentations"] if row["fov"] != FOVS[1]
@@ -41,6 +45,10 @@ def rows_of(data: bytes, folder: Path) -> tuple[dict[str, str], list[dict[str, A
     return {row[0]: row[1] for row in types}, rows
 
 
+def day_of(text: str | None) -> date | None:
+    return text and datetime.strptime(text, "%m/%d/%Y").replace(tzinfo=UTC).date()
+
+
 @pytest.mark.parametrize("name", [*FAMILY, "bare"])
 def test_a_table_has_a_row_a_record_with_what_its_document_says(lab, name, tmp_path):
     infos, entries, tables = lab.infos(name), lab.entries(name), lab.parquet(name)
@@ -55,8 +63,10 @@ def test_a_table_has_a_row_a_record_with_what_its_document_says(lab, name, tmp_p
             image = entries.get(f"{group}/{row['id']}/image/load")
             wanted = {"id": row["id"], **info}
             if info.get("seed_date"):
-                day = datetime.strptime(info["seed_date"], "%m/%d/%Y").replace(tzinfo=UTC)
-                wanted["seed_date"] = day.date()
+                wanted["seed_date"] = day_of(info["seed_date"])
+            if "edits" in info:
+                edits = [edit | {"edited": day_of(edit["edited"])} for edit in info["edits"]]
+                wanted["edits"] = edits
             if GROUPS[group].image:
                 wanted |= {
                     "path": image.path if image else None,
@@ -155,6 +165,12 @@ def test_schema_has_for_every_attribute_what_the_first_packages_had(lab: Lab) ->
     seeded = schema["unique_well_info"]["seed_date"]
     assert ("9/2/2017", "10/16/2017") == (seeded["minimum"], seeded["maximum"])
     assert "%m/%d/%Y" == seeded["format"]
+    fields = schema["unique_line_info"]["edits"]["fields"]
+    assert ("lines.csv/edited", "%m/%d/%Y") == (
+        fields["edited"]["origin"],
+        fields["edited"]["format"],
+    )
+    assert "the edited gene" == fields["gene"]["description"]
 
 
 def test_examples_and_types_are_the_same_in_all_packages_of_a_family(lab: Lab) -> None:

@@ -1,6 +1,7 @@
 """Records: their keys and ids, their attributes, what they belong to."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,6 +149,47 @@ def test_wells_that_differ_in_what_their_field_takes_from_them_are_told(lab: Lab
     assert "its wells have different values of clone" in {p["what"] for p in problems}
 
 
+def test_what_must_come_through_a_well_is_told_where_the_well_has_none(lab: Lab) -> None:
+    lab.record("fov")["attributes"]["clone"] = {"through": "well", "nullable": False}
+    problem = lab.problem()
+    assert ("fovs.csv", 4) == (problem["file"], problem["row"])
+    assert "clone is empty: its well has none" == problem["what"]
+    # Said of the well, it is told there, once.
+    lab.record("well")["attributes"]["clone"] = {"nullable": False}
+    problem = lab.problem()
+    assert ("wells.csv", 3, "clone") == (problem["file"], problem["row"], problem["column"])
+
+
+def test_what_must_come_through_a_well_is_told_of_a_field_without_one(lab: Lab) -> None:
+    lab.record("fov")["attributes"]["clone"] = {"through": "well", "nullable": False}
+    lab.change("fovs", 2, well="")
+    errors = [p for p in lab.problems() if p["severity"] == "error"]
+    assert [("fovs.csv", 4)] == [(p["file"], p["row"]) for p in errors]
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ({"value": "nan"}, "'nan' stands where nothing is known"),
+        ({"value": {"a": 1}}, "{'a': 1} is not text"),
+        ({"value": "", "nullable": False}, "clone is empty"),
+    ],
+)
+def test_a_constant_that_does_not_fit_is_told_once(lab: Lab, said: Any, what: str) -> None:
+    lab.record("well")["attributes"]["clone"] = said
+    problem = lab.problem()
+    assert (what, "records.well.attributes.clone.value") == (problem["what"], problem["column"])
+
+
+def test_a_constant_is_that_of_every_record_and_its_origin_the_builder(lab: Lab) -> None:
+    lab.record("well")["attributes"]["clone"] = {"value": 20}
+    lab.build()
+    wells = [info for path, info in lab.infos("cell_lines").items() if path.startswith("wells/")]
+    assert ["20"] * 3 == [info["clone"] for info in wells]
+    schema = lab.document("cell_lines", "SCHEMA")
+    assert "baseline" == schema["unique_well_info"]["clone"]["origin"]
+
+
 def test_an_edit_is_made_of_the_lines_own_row_and_left_out_where_that_is_empty(lab: Lab) -> None:
     lab.record("line")["attributes"]["edits"]["fields"]["gene"] = None
     lab.add("lines", line="WTC", line_id=0, gene="", protein="")
@@ -206,6 +248,13 @@ def test_a_constant_of_an_edit_stands_though_a_column_has_its_name(lab: Lab) -> 
     lab.build()
     edits = lab.info("cell_lines", "lines/line_AICS_23")["edits"]
     assert ["spCas9"] == [edit["cas9"] for edit in edits]
+
+
+def test_fields_that_differ_in_their_letters_case_are_told(lab: Lab) -> None:
+    lab.record("line")["attributes"]["edits"]["fields"]["Gene"] = "protein"
+    problem = lab.problem()
+    assert "cellbank.yaml" == problem["file"]
+    assert "Gene differs from gene in its letters' case only" == problem["what"]
 
 
 @pytest.mark.parametrize(
