@@ -35,7 +35,7 @@ FIGURES = [
         "channels_in_use",
         "walkthrough_39_0.png",
         "The channels in use",
-        "Metadata say which channels are real data: membrane, tight junctions, DNA, bright field.",
+        "Metadata say which channels to use: membrane, tight junctions, DNA, bright field.",
     ),
     Figure(
         "segmentations",
