@@ -70,9 +70,9 @@ def _check_channels(names: Sequence[str | None], header: Header) -> Iterator[Fau
         return
     count = header.sizes.get("C", 1)
     if count != len(names):
-        named = ", ".join(name or "one without a name" for name in names)
+        listed = ", ".join(name or "one without a name" for name in names)
         yield Fault(
-            f"has {_some(count, 'channel')}, its table names {len(names)}: {named}",
+            f"has {_some(count, 'channel')}, its table names {len(names)}: {listed}",
             "Name the channels that the image has, or take the right image.",
         )
         return
