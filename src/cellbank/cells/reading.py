@@ -70,7 +70,7 @@ def _converted(document: Document, name: str, problems: Problems) -> Recipe | No
         recipe = msgspec.convert(mended(document.value, found), Recipe)
     except msgspec.ValidationError as error:
         if not found:
-            problems.error(name, str(error), "See docs/formats.md.", row=1)
+            problems.error(name, str(error), "See docs/reference/recipe.md.", row=1)
         return None
     told = {misfit.bad for misfit in found}
     for path, what, advice in check(recipe, _names(document.value)):

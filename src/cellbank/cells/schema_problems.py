@@ -86,7 +86,7 @@ def _simple(error: Error) -> tuple[str, str]:
             return f"{value} is more than {rule}", f"Write {rule} or less."
         case "pattern":
             return f"{_shown(value)} does not have the form {rule}", "Write it in that form."
-    return error.message, "See docs/formats.md."
+    return error.message, "See docs/reference/recipe.md."
 
 
 def _any_of(error: Error, path: Path) -> Iterator[Misfit]:

@@ -16,7 +16,7 @@ _TAG: Final = "tag:yaml.org,2002:"
 # A date stays the text that it is: JSON has none, and a recipe neither.
 _TEXTS: Final = frozenset({"str", "timestamp", "value"})
 _SCALARS: Final = frozenset({"int", "float", "bool", "null"})
-_MEND: Final = "Mend the line; docs/formats.md has the form of a recipe."
+_MEND: Final = "Mend the line; docs/reference/recipe.md has the form of a recipe."
 
 
 class Document(msgspec.Struct):
