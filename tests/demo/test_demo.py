@@ -124,6 +124,8 @@ def serving(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
         process.communicate()
 
 
+# The whole story once more, for its end.
+@pytest.mark.slow
 def test_asked_to_it_serves_until_it_is_interrupted(serving: "subprocess.Popen[str]") -> None:
     address = next(line for line in serving.stdout if "The page of the package" in line).split()[5]
 
