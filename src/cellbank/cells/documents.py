@@ -11,6 +11,7 @@ from cellbank.cells.records import Found
 Chosen = Mapping[str, set[str]]
 """Group → ids of the records that are in a package."""
 
+_GROUPS: Final = {kind: relations_of(kind) for kind in KINDS}
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -22,7 +23,7 @@ def info_of(
     The lists name only what is in the package (`chosen`; None is everything).
     """
     info = dict(record.values)
-    for group in relations_of(record.kind):
+    for group in _GROUPS[record.kind]:
         ids = related.get(group, [])
         info[group] = ids if chosen is None else [i for i in ids if i in chosen[group]]
     return info
