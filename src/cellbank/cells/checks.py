@@ -25,6 +25,10 @@ def check_image(record: Found, image: Image, header: Header) -> Iterator[Fault]:
     """Yield what is wrong with the image of a record, by its own header."""
     for note in header.notes:
         yield Fault(note, "Check the image.", error=False)
+    if header.format != "ome-tiff":
+        what = f"is named as an OME-TIFF and is none, but {header.format}"
+        yield Fault(what, "Name it .tif: it is made into an OME-TIFF then.")
+        return
     yield from _check_axes(image, header)
     if record.kind in ("fov", "well"):
         yield from _check_channels(channel_names(record, image), header)
