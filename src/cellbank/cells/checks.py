@@ -29,6 +29,9 @@ def check_image(record: Found, image: Image, header: Header) -> Iterator[Fault]:
         what = f"is named as an OME-TIFF and is none, but {header.format}"
         yield Fault(what, "Name it .tif: it is made into an OME-TIFF then.")
         return
+    if header.images > 1:
+        what = f"it holds {header.images} images"
+        yield Fault(what, "Save each of them as a file of its own.")
     yield from _check_axes(image, header)
     if record.kind in ("fov", "well"):
         yield from _check_channels(channel_names(record, image), header)
