@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 from cellbank.cli import run
 from cellbank.images import write_ome_tiff
-from tests.cells.lab import CHANNELS, FOVS, Lab, cells, nuclei, pixels, write_image
+from tests.cells.lab import CHANNELS, FOVS, VOXEL, Lab, cells, nuclei, pixels, write_image
 
 Change = Callable[[Lab], Any]
 IMAGE = f"images/{FOVS[0]}.ome.tif"
@@ -324,6 +325,22 @@ def test_a_channel_without_a_name_is_not_held_against_the_images(lab: Lab) -> No
     lab.build()
     lab.image(IMAGE, pixels(0, shape=(2, 2, 8, 8)), channels=("EGFP", "H3342"))
     assert "its table names 3" in lab.problem()["what"]
+
+
+def test_a_file_that_is_named_as_an_ome_tiff_and_is_none_is_told(lab: Lab) -> None:
+    tifffile.imwrite(lab.folder / IMAGE, pixels(0), imagej=True, metadata={"axes": "ZCYX"})
+    problem = lab.problem()
+    assert ("fovs.csv", 2, "image") == (problem["file"], problem["row"], problem["column"])
+    assert "is named as an OME-TIFF and is none" in problem["what"]
+
+
+def test_a_file_with_several_images_is_told(lab: Lab) -> None:
+    said = {f"PhysicalSize{axis}": size for axis, size in VOXEL.items()}
+    with tifffile.TiffWriter(lab.folder / IMAGE, ome=True) as file:
+        for seed in (0, 1):
+            metadata = {"axes": "ZCYX", "Channel": {"Name": list(CHANNELS)}, **said}
+            file.write(pixels(seed), photometric="minisblack", metadata=metadata)
+    assert f"{IMAGE}: it holds 2 images" == lab.problem()["what"]
 
 
 def break_everything(lab: Lab) -> int:

@@ -13,7 +13,7 @@ from cellbank.storage import disk
 from tests.cells.lab import FOVS, Lab, pixels, revisions
 from tests.test_crash import count_steps, failing_at, run_killed
 
-FEW = 31
+FEW = 47
 """Every so many steps one is tried; the slow tests try all of them."""
 STRIDES = [FEW, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
 
