@@ -22,11 +22,14 @@ Specs = Mapping[str, Mapping[str, Spec]]
 """Kind → attribute → its specification, for the kinds above."""
 
 
-def given_attributes(kind: str, record: Record, rows: Rows, above: Specs) -> list[Given]:
+def given_attributes(
+    kind: str, record: Record, tables: Mapping[str, Rows], above: Specs
+) -> list[Given]:
     """Return the attributes of a kind: the standard ones in their order, then the lab's own."""
     standard = KINDS[kind].attributes
     names = [*standard, *(name for name in record.attributes if name not in standard)]
-    given = [_given(name, record, standard.get(name), rows) for name in names]
+    places = {name: rows.place for name, rows in tables.items()}
+    given = [_given(name, record, standard.get(name), places) for name in names]
     return [_inherited(one, above) for one in given]
 
 
@@ -48,14 +51,18 @@ def _inherited(given: Given, above: Specs) -> Given:
     return Given(spec, said)
 
 
-def _given(name: str, record: Record, standard: Standard | None, rows: Rows) -> Given:
+def _given(
+    name: str, record: Record, standard: Standard | None, places: Mapping[str, str]
+) -> Given:
     if name not in record.attributes:
         assert standard is not None  # noqa: S101  the names are those of one or the other
         return Given(_standard_spec(name, standard), None)
     said = record.attributes[name]
     if not isinstance(said, Attribute):
         said = Attribute(column=said or "")
-    return Given(_spec(name, said, standard, rows.place), said)
+    # The struct's own rows may lie in another table than the record's.
+    place = places.get(said.table or record.table, said.table)
+    return Given(_spec(name, said, standard, place), said)
 
 
 def _standard_spec(name: str, standard: Standard) -> Spec:
@@ -87,12 +94,18 @@ def _spec(name: str, said: Attribute, standard: Standard | None, place: str) -> 
         tuple(said.one_of),
         said.minimum,
         said.maximum,
-        origin_of(name, said, place),
-        tuple(_field_spec(key, field, known.get(key), place) for key, field in fields.items()),
+        _origin_of(name, said, place),
+        tuple(
+            _field_spec(key, field, known.get(key), place, said.column)
+            for key, field in fields.items()
+        ),
     )
 
 
-def _field_spec(name: str, said: Field | str | None, standard: Standard | None, place: str) -> Spec:
+def _field_spec(
+    name: str, said: Field | str | None, standard: Standard | None, place: str, inside: str
+) -> Spec:
+    """Return the specification of a field; `inside` is the column that holds whole structs."""
     if not isinstance(said, Field):
         said = Field(column=said or "")
     kind = said.type or (standard.type if standard else "string")
@@ -104,16 +117,17 @@ def _field_spec(name: str, said: Field | str | None, standard: Standard | None, 
         said.nullable,
         said.format or ("%Y-%m-%d" if kind == "date" else ""),
         said.separator,
-        origin=f"{place}/{said.column or name}" if said.value is msgspec.UNSET else "baseline",
+        origin=_origin(name, said.column, said.value, f"{place}/{inside}" if inside else place),
     )
 
 
-def origin_of(name: str, said: Attribute, place: str) -> str:
-    """Return where an attribute comes from: table and column, or `baseline`."""
-    if said.value is not msgspec.UNSET:
-        return "baseline"
-    if said.table:
-        return said.table
-    if said.fields and not said.column:
+def _origin(name: str, column: str, value: object, place: str) -> str:
+    """Return where a value comes from: table and column, or `baseline`."""
+    return f"{place}/{column or name}" if value is msgspec.UNSET else "baseline"
+
+
+def _origin_of(name: str, said: Attribute, place: str) -> str:
+    """Return where an attribute comes from; structs of several columns come from their table."""
+    if said.table or (said.fields and not said.column):
         return place
-    return f"{place}/{said.column or name}"
+    return _origin(name, said.column, said.value, place)

@@ -59,11 +59,18 @@ def _check_axes(image: Image, header: Header) -> Iterator[Fault]:
             f"the meaning of its axes {header.axes} is not known",
             "Say `axes: ZYX` or the like in the recipe: axes are never guessed.",
         )
-    elif image.axes and not _fits(header.axes, image.axes):
+    elif image.axes and not _fits(*_comparable(image, header)):
         yield Fault(
             f"its axes are {header.axes}, the recipe says {image.axes}",
             "Mend the image, or `axes` in the recipe.",
         )
+
+
+def _comparable(image: Image, header: Header) -> tuple[str, str]:
+    """Return the axes there and those wanted; of one file a channel, `axes` are each file's."""
+    if isinstance(image.file, dict):
+        return header.axes.replace("C", ""), image.axes.replace("C", "")
+    return header.axes, image.axes
 
 
 def _fits(axes: str, wanted: str) -> bool:

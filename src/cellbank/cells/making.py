@@ -62,8 +62,9 @@ class Making:
                 if kind == "fov":
                     channels.add(info)
             schema = as_bytes(schema_of(here, whole.source))
-            images = bool(whole.taken.get("fov"))
-            readme = readme_of(str(package), self._member, whole.recipe, channels, images=images)
+            readme = readme_of(
+                str(package), self._member, whole.recipe, channels, self._first_axes()
+            )
             return build(
                 store,
                 package,
@@ -79,6 +80,12 @@ class Making:
         for kind, record in records_of(self._member, self._whole.found):
             related = self._whole.relations.of_record(kind, record.id)
             yield kind, record, info_of(record, related, self._chosen)
+
+    def _first_axes(self) -> str:
+        """Return the axes of the first field's image, or nothing."""
+        first = min(self._member.chosen["fovs"], default="")
+        taken = self._whole.taken.get("fov", {}).get(first)
+        return taken.facts.header.axes if taken and taken.facts.header else ""
 
     def _image_row(self, kind: str, record: Found) -> tuple[str, str, int] | tuple[()]:
         taken = self._whole.taken.get(kind, {}).get(record.id)

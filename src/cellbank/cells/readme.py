@@ -34,10 +34,11 @@ class Channels:
         ]
 
 
-def readme_of(
-    package: str, member: Member, recipe: Recipe, channels: Channels, *, images: bool
-) -> bytes:
-    """Return the README of a package; it depends on the recipe and the records only."""
+def readme_of(package: str, member: Member, recipe: Recipe, channels: Channels, axes: str) -> bytes:
+    """Return the README of a package; it depends on the recipe and the records only.
+
+    `axes` are those of the image of the first field of view, empty if there is none.
+    """
     owner, name = package.split("/")
     counts = counts_of(member)
     rows = channels.rows()
@@ -53,12 +54,13 @@ def readme_of(
                 "name": group,
                 "count": count,
                 "words": KIND_OF[group].words,
-                "image": KIND_OF[group].image and group != "wells",
+                "image": bool(count) and KIND_OF[group].image and group != "wells",
             }
             for group, count in sorted(counts.items())
         ],
         "example_path": f"fovs/{min(member.chosen['fovs'], default='ID')}",
-        "images": images,
+        "axes": axes,
+        "shown": _shown(axes),
         "channels": rows,
         "noted": any(row["note"] for row in rows),
         "condition": _condition(recipe),
@@ -67,6 +69,18 @@ def readme_of(
 
 
 KIND_OF = {kind.group: kind for kind in KINDS.values()}
+
+
+def _shown(axes: str) -> str:
+    """Return the expression of the plane that is shown of `channel`: the maximum over Z."""
+    left = axes.replace("C", "")
+    index = ", ".join([":"] * axes.find("C") + ["channel"]) if "C" in axes else ""
+    plane = f"image[{index}]" if index else "image"
+    for axis in "TZ":
+        if axis in left:
+            plane += f".max(axis={left.index(axis)})"
+            left = left.replace(axis, "")
+    return plane
 
 
 def _condition(recipe: Recipe) -> str:

@@ -87,7 +87,7 @@ class Reader:
         keys = {name: kept.keys for name, kept in above.items()}
         self._pointers = Pointers(self._columns, record, keys)
         specs = {name: {g.spec.name: g.spec for g in kept.specs} for name, kept in above.items()}
-        self._specs = given_attributes(kind, record, tables[record.table], specs)
+        self._specs = given_attributes(kind, record, tables, specs)
 
     def read(self) -> Kept:
         """Return the records, without those whose key or id cannot be used."""

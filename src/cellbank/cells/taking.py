@@ -160,10 +160,12 @@ def _taken(picture: Picture, known: Known, *, made: bool) -> Taken:
 def _conversion(picture: Picture) -> Conversion:
     record = picture.record
     named = record.kind in ("fov", "well")
+    several = isinstance(picture.image.file, dict)
     return Conversion(
         files=tuple(source.file for source in picture.sources),
         channels=tuple(checks.channel_names(record, picture.image)) if named else (),
-        axes=picture.image.axes,
+        # Of one file a channel, they are those of each file.
+        axes=picture.image.axes.replace("C", "") if several else picture.image.axes,
         pixel_size=record.voxel,
     )
 

@@ -30,7 +30,9 @@ def build_family(console: Console, owner: str, recipe: str, message: str, *, str
         raise
     show_problems(console, [msgspec.to_builtins(problem) for problem in built.problems])
     lines = [_line(package) for package in built.packages]
-    records = ", ".join(f"{count:,} {group}" for group, count in built.records.items())
+    records = ", ".join(
+        some(count, group.removesuffix("s"), group) for group, count in built.records.items()
+    )
     lines.append(
         f"{some(len(built.packages), 'package')} of {records}; "
         f"{built.images_read:,} of {some(built.images, 'image')} read, "
