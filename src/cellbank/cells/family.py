@@ -128,12 +128,21 @@ class Family:
                 lines = self._relations.of_record("fov", fov).get("lines", [""])
                 by_line.setdefault(lines[0], []).append(fov)
             chosen = stratified(by_line, sample.fovs, sample.seed)
+            if not chosen:
+                self._warn_empty("there is no field of view", "packages.sample")
+                return
             about = (
                 f"It has {len(chosen)} fields of view, taken by chance from all lines alike "
                 f"(seed {sample.seed}), and all that belongs to them."
             )
             title = f"{self._recipe.title}: a random sample"
             yield Member(sample.name, "sample", title, about, self._relations.closure(chosen))
+
+    def _warn_empty(self, what: str, column: str) -> None:
+        """Warn of a package without records, unless an error has told why there are none."""
+        if not self._problems.errors:
+            advice = "The package would be empty and is not made."
+            self._problems.warn(self._place, what, advice, column=column)
 
     def _subset(
         self, name: str, subset: recipe.Subset, tables: Tables, specs: Mapping[str, list[Spec]]
@@ -146,14 +155,8 @@ class Family:
         except ConditionError as error:
             self._error(f"{subset.where}: {error}", "Mend the condition.", column)
             return
-        if not chosen and not self._problems.errors:
-            self._problems.warn(
-                self._place,
-                f"no field of view fits {subset.where}",
-                "The package would be empty and is not made.",
-                column=column,
-            )
         if not chosen:
+            self._warn_empty(f"no field of view fits {subset.where}", column)
             return
         about = subset.description or (
             f"It has the fields of view with `{subset.where}`, and all that belongs to them."

@@ -76,8 +76,8 @@ class Finder:
                     yield Picture(record, image, good)
 
     def _source(self, record: Found, image: recipe.Image, file: str) -> Source | None:
-        path = os.path.join(self._folder(os.path.dirname(file)), os.path.basename(file))
         try:
+            path = os.path.join(self._folder(os.path.dirname(file)), os.path.basename(file))
             if os.path.islink(path):
                 path = os.path.realpath(path)
             inside = path.startswith(f"{self._root}/") and not file.startswith("/")

@@ -59,6 +59,7 @@ def readme_of(package: str, member: Member, recipe: Recipe, channels: Channels, 
             for group, count in sorted(counts.items())
         ],
         "example_path": f"fovs/{min(member.chosen['fovs'], default='ID')}",
+        "counted": counts["fovs"],
         "axes": axes,
         "shown": _shown(axes),
         "channels": rows,

@@ -191,7 +191,11 @@ class PerLine(Part, frozen=True):
     """One package for every line."""
 
     name: Annotated[
-        str, Meta(description="{column} stands for a value of the line's row: aics_{number}.")
+        str,
+        Meta(
+            description="{attribute} stands for that of the line, in small letters: {line} of "
+            "AICS-23 gives aics_23."
+        ),
     ]
 
 
