@@ -139,6 +139,14 @@ def test_a_store_that_lost_its_caches_reads_all_and_changes_nothing(lab: Lab) ->
     assert before == revisions(built)
 
 
+@pytest.mark.parametrize("data", [b"", b"\xff", b"\x83\xa6images\x81\xa1\xff\xc0"])
+def test_caches_that_are_damaged_are_made_anew(lab: Lab, data: bytes) -> None:
+    before = revisions(lab.build())
+    for path in lab.home.glob("caches/*/*"):
+        path.write_bytes(data)
+    assert before == revisions(lab.build())
+
+
 def test_what_was_found_wrong_is_found_wrong_again_without_reading(lab: Lab) -> None:
     lab.image(f"images/nuclei_{FOVS[0]}.ome.tif", nuclei() * 2)
     first = lab.problems()

@@ -127,7 +127,7 @@ class Looker:
         try:
             with open(self._path, "rb") as file:
                 return msgspec.msgpack.decode(file.read(), type=Memory)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return Memory.empty()
 
     def save(self) -> None:

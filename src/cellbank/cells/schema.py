@@ -63,7 +63,10 @@ class Seen:
             self._distinct.update(*(value for _, value in have))
 
     def _order(self, value: Any) -> Any:
-        return iso_date(value, self._spec.format) if self._spec.type == "date" else value
+        if self._spec.type != "date":
+            return value
+        # One day may be written in two ways: 9/2/2017, 09/02/2017.
+        return iso_date(value, self._spec.format), value
 
     def example(self) -> Any:
         """Return the first value in sorted order; of lists, the start of that of the first id."""

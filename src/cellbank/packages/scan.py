@@ -83,7 +83,7 @@ class StatCache:
         try:
             with open(self._path, "rb") as file:
                 self._known = msgspec.msgpack.decode(file.read(), type=dict[bytes, Known])
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             pass
         self._next: dict[bytes, Known] = {}
 
