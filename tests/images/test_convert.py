@@ -58,6 +58,14 @@ def test_one_bit_becomes_uint8(tmp_path: Path) -> None:
     np.testing.assert_array_equal(STACK[0, 0] > 900, found)
 
 
+def test_one_bit_in_samples_that_lie_apart_becomes_uint8(tmp_path: Path) -> None:
+    data = STACK[:3, 0] > STACK.mean()
+    path = file_of(tmp_path, data, photometric="rgb", planarconfig="separate")
+    header, found = made(Conversion((path,)))
+    assert ("YXS", "uint8") == (header.axes, header.dtype)
+    np.testing.assert_array_equal(np.moveaxis(data, 0, -1), found)
+
+
 def test_axes_that_a_file_does_not_name_are_never_guessed(tmp_path: Path) -> None:
     path = file_of(tmp_path, STACK[:, 0])
     with pytest.raises(BadImage, match="such as `axes: ZYX`: they are never guessed"):

@@ -1,10 +1,12 @@
 """Soundness: what is whole passes, what is cut or changed is a `BadImage`, in bounded memory."""
 
 import io
+import os
 import struct
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,6 +72,30 @@ def test_a_bomb_costs_no_memory() -> None:
     for read in (check_data, lambda file: list(read_planes(file))):
         with pytest.raises(BadImage):
             read(io.BytesIO(bytes(data) + bomb))
+
+
+@pytest.mark.parametrize(
+    "how", [{"compression": "jpeg"}, {"compression": "jpeg2000", "bitspersample": 12}]
+)
+def test_pictures_of_twelve_bits_pass(how: dict[str, Any]) -> None:
+    data = tiff(np.arange(4096, dtype=np.uint16).reshape(64, 64), metadata=None, **how)
+    check(data)
+    assert "uint16" == next(read_planes(io.BytesIO(data))).dtype
+
+
+def test_a_compression_that_is_not_read_says_what_to_do() -> None:
+    data = tiff(np.zeros((30, 30), np.uint16), compression="lerc", metadata=None)
+    with pytest.raises(BadImage) as raised:
+        check(data)
+    assert "the image: compression 34887 is not read" in str(raised.value)
+    assert "Deflate" in str(raised.value)
+
+
+def test_what_is_not_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    for path in (tmp_path / "pipe.tif", tmp_path):
+        with pytest.raises(BadImage, match="not a file"):
+            check_data(path)
 
 
 def test_pages_that_differ_are_found() -> None:

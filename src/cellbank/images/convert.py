@@ -129,10 +129,10 @@ def _named(stack: Stack, declared: str) -> Stack:
 
 def _plain(stack: Stack) -> Stack:
     """Bring an image into the form in which OME-TIFF is written: samples last, whole bytes."""
+    if stack.header.dtype == "bool":
+        bits, made = stack.planes, _replaced(stack, dtype="uint8")
+        stack = Stack(stack.path, made.header, lambda: (p.astype(np.uint8) for p in bits()))
     header, planes = stack.header, stack.planes
-    if header.dtype == "bool":
-        made = _replaced(stack, dtype="uint8")
-        return Stack(stack.path, made.header, lambda: (p.astype(np.uint8) for p in planes()))
     if not header.axes.endswith("SYX"):
         return stack
     axes = header.axes.replace("SYX", "YXS")

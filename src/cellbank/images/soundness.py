@@ -164,7 +164,7 @@ class Segments:
         data = self._window.at(*place)
         try:
             found = self._length(page, data, rows, most)
-        except MemoryError:
+        except (MemoryError, BadImage):
             raise
         except Exception as error:  # noqa: BLE001  codecs raise whatever they like
             told = str(error).partition("\n")[0][:200]
@@ -199,9 +199,13 @@ class Segments:
 
 
 def row_bytes(page: Page) -> int:
-    """Return how many bytes a row of a page's strip or tile has."""
+    """Return how many bytes a row of a page's strip or tile has when it is decoded."""
     samples = 1 if page.planar else page.samples
-    return (page.segment[1] * samples * page.bits + 7) // 8
+    bits = page.bits
+    if is_picture(page):
+        # Their decoders give whole bytes: the 12 bits of a JPEG come as 16.
+        bits = next(n for n in (8, 16, 32, 64, 128) if bits <= n)
+    return (page.segment[1] * samples * bits + 7) // 8
 
 
 def _room(page: Page, rows: int) -> Any:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +72,9 @@ def opened(source: Source) -> Iterator[Window]:
     name = name_of(source)
     with translated(name):
         if isinstance(source, (str, os.PathLike)):
+            if not stat.S_ISREG(os.stat(source).st_mode):  # noqa: PTH116
+                # A pipe that nobody writes to would be waited for; a folder has no bytes.
+                raise BadImage(name, "it is not a file", "Name one file.")
             with Path(source).open("rb", buffering=0) as file:
                 yield Window(file, name)
         else:
