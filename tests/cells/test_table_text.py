@@ -198,3 +198,10 @@ def test_what_a_writer_wrote_comes_back_each_row_under_its_number(
     expected = [(number, tuple(row)) for number, row in enumerate(written, 2) if any(row)]
     assert expected == [(good(rows).number(i), row) for i, row in enumerate(good(rows).rows)]
     assert ([] if expected else ["has no rows"]) == [p.what for p in problems]
+
+
+@pytest.mark.parametrize("mark", [",,", '"', "\n", "\r", "\0"])
+def test_what_cannot_stand_between_values_is_told(tmp_path: Path, mark: str) -> None:
+    rows, problems = read(tmp_path, "a,b\n1,2\n", delimiter=mark)
+    assert rows is None
+    assert ["Mend `delimiter`."] == [problem.advice for problem in problems]

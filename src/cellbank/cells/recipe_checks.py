@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Collection, Iterator
+from datetime import date
 from typing import Any, Final
 
 import msgspec
 
 from cellbank.cells.kinds import KINDS
 from cellbank.cells.recipe import Attribute, Field, Link, Packages, Recipe, Record
+from cellbank.cells.values import iso_date
 from cellbank.model.errors import InvalidName
 from cellbank.model.names import check_name, near
 
@@ -18,7 +20,7 @@ HOLE: Final = re.compile(r"\{([^{}]*)\}")
 _LINKS: Final = ("line", "plate", "well", "fov")
 _TAKEN: Final = {"id", "path", "digest", "size", *(kind.group for kind in KINDS.values())}
 """What metadata tables and documents have beside the attributes."""
-_DAY: Final = re.compile(r"%[djxc]")
+_SAMPLE_DAY: Final = date(2017, 10, 16)
 
 
 def check(recipe: Recipe, tables: Collection[str]) -> Iterator[Wrong]:
@@ -98,6 +100,8 @@ class _Checked:
             path = (*self._path, "attributes", name)
             if name.lower() in _TAKEN:
                 yield path, f"the name {name} is taken: every record has one", "Choose another."
+            elif not _is_name(name):
+                yield path, _NO_NAME, "Choose another."
             elif seen.setdefault(name.lower(), name) != name:
                 what = f"{name} differs from {seen[name.lower()]} in its letters' case only"
                 yield path, what, "Choose another: tables do not tell them apart."
@@ -183,10 +187,20 @@ class _Checked:
                 yield path, what, _did_you_mean(name, theirs)
 
 
+_NO_NAME: Final = "is no name: empty, or with a character that cannot be seen"
+
+
+def _is_name(name: str) -> bool:
+    """Whether this can be the name of a column of a metadata table."""
+    return bool(name.strip()) and name.isprintable()
+
+
 def _cases(path: Path, names: Collection[str]) -> Iterator[Wrong]:
     seen: dict[str, str] = {}
     for name in names:
-        if seen.setdefault(name.lower(), name) != name:
+        if not _is_name(name):
+            yield (*path, name), _NO_NAME, "Choose another."
+        elif seen.setdefault(name.lower(), name) != name:
             what = f"{name} differs from {seen[name.lower()]} in its letters' case only"
             yield (*path, name), what, "Choose another: tables do not tell them apart."
 
@@ -203,9 +217,17 @@ def _form(said: Attribute | Field, kind: str, path: Path) -> Iterator[Wrong]:
         return
     if kind != "date":
         yield (*path, "format"), f"{kind} has no format", "Make the type date, or remove it."
-    elif not _DAY.search(said.format):
-        what = f"{said.format!r} has no day in it"
+    elif not _tells_days(said.format):
+        what = f"{said.format!r} is no form in which a day can be told"
         yield (*path, "format"), what, "Write it as in strptime: %m/%d/%Y."
+
+
+def _tells_days(form: str) -> bool:
+    """Whether a day that is written in this form can be read again."""
+    try:
+        return iso_date(_SAMPLE_DAY.strftime(form), form) == _SAMPLE_DAY.isoformat()
+    except (ValueError, re.error):
+        return False
 
 
 def _links_of(record: Record) -> dict[str, Link | str]:

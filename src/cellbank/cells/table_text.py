@@ -14,6 +14,7 @@ from cellbank.cells.problems import Problems
 from cellbank.cells.table_rows import Rows, columns_of, numbered, warn_empty, warn_nameless
 
 DELIMITERS: Final = (",", ";", "\t", "|")
+_NO_DELIMITERS: Final = ('"', "\n", "\r", "\0")
 _SAMPLE: Final = 64 * 1024
 _SAMPLE_ROWS: Final = 50
 
@@ -35,6 +36,10 @@ def read_text(
         return None
     if len(delimiter) > 1 and delimiter != "\\t":
         problems.error(place, f"{delimiter!r} is not one character", "Mend `delimiter`.")
+        return None
+    if delimiter in _NO_DELIMITERS:
+        what = f"{delimiter!r} cannot stand between values"
+        problems.error(place, what, "Mend `delimiter`.")
         return None
     mark = {"": find_delimiter(text), "\\t": "\t"}.get(delimiter, delimiter)
     return _Reading(place, problems).rows(text, mark)
