@@ -1,11 +1,13 @@
 """Families: which packages a source makes, what is in each, and which conditions can be asked."""
 
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cellbank.cells import family
 from cellbank.cells.family import stratified
 from cellbank.cells.kinds import GROUPS, relations_of
 from tests.cells.lab import C2, E6, E7, FAMILY, FOVS, Lab, revisions
@@ -167,6 +169,41 @@ def test_a_condition_that_cannot_be_asked_is_told_and_nothing_is_built(lab, wher
     assert "packages.subsets.chosen.where" == problem["column"]
     assert "cellbank.yaml" == problem["file"]
     assert problem["what"].startswith(f"{where}: ")
+
+
+ENDLESS = "(SELECT count(*) FROM range(1000000000000) t(x) WHERE x % 7 = fovs.passage) > 1"
+
+
+def test_a_condition_that_takes_too_long_is_told(lab: Lab, monkeypatch) -> None:
+    monkeypatch.setattr(family, "CONDITION_SECONDS", 0.3)
+    assert subset(lab, ENDLESS).problem()["what"] == f"{ENDLESS}: it takes more than 0.3 seconds"
+    assert [] == list(lab.home.glob("caches/tables/*"))
+
+
+def test_a_condition_under_way_is_stopped_by_ctrl_c(lab: Lab, monkeypatch) -> None:
+    subset(lab, ENDLESS)
+    # Not before the database is asked: what comes earlier would be stopped by it too.
+    joined = family._joined
+
+    def then_stop(specs: object) -> str:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        return joined(specs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(family, "_joined", then_stop)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            lab.build()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert [] == list(lab.home.glob("caches/tables/*"))
+
+
+def test_attributes_may_have_any_name_that_is_not_a_records_own(lab: Lab) -> None:
+    for name in ("select", "a.b", 'q"x', "a'b", "__id", "__edited", "edit", "É"):
+        lab.record("well")["attributes"][name] = "clone"
+    subset(lab, "gene = 'TJP1' AND \"q\"\"x\" = '20' AND edit = '20'").build()
+    assert {"0", "1"} == fovs_of(lab, "chosen")
 
 
 def test_a_condition_that_nothing_fits_is_a_warning_and_makes_no_package(lab: Lab) -> None:

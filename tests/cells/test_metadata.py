@@ -1,5 +1,6 @@
 """Metadata tables: the same as the documents that they are derived from, value by value, typed."""
 
+import errno
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import duckdb
 import pytest
 
 from cellbank.cells.kinds import GROUPS
+from cellbank.cells.metadata import Tables, connect
+from cellbank.storage import disk
 from tests.cells.lab import FAMILY, FOVS, Lab
 
 
@@ -180,3 +183,27 @@ def test_examples_and_types_are_the_same_in_all_packages_of_a_family(lab: Lab) -
             for name, said in attributes.items():
                 for part in ("example_value", "value_types", "origin", "description"):
                     assert said[part] == other[kind][name][part]
+
+
+def test_a_full_disk_leaves_no_temporary_files(tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "tables"
+    with connect(f"{folder}.spill") as database:
+        tables = Tables(str(folder), {"plate": []}, database)
+        tables.add("plate", "plate_1", {"wells": []}, ())
+        monkeypatch.setattr(disk, "fault", full)
+        with pytest.raises(OSError, match="full"):
+            tables.write()
+        tables.close()
+    assert [] == list(tmp_path.iterdir())
+
+
+def full(kind: str, path: str) -> None:
+    if kind == "write":
+        raise OSError(errno.ENOSPC, "full", path)
+
+
+def test_what_does_not_fit_in_memory_spills_into_the_folder_that_is_named(tmp_path) -> None:
+    with connect(f"{tmp_path}/spill") as database:
+        assert (f"{tmp_path}/spill",) == database.execute(
+            "SELECT current_setting('temp_directory')"
+        ).fetchone()

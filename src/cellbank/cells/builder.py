@@ -178,7 +178,7 @@ class _Build:
         specs = {kind: specs_of(kept.specs) for kind, kept in found.items()}
         stamp = msgspec.structs.replace(stamp, writer=writer_name())
         folder = self._store.files.path(f"caches/tables/{disk.random_name(self._owner)}")
-        with connect() as database:
+        with connect(f"{folder}.spill") as database:
             whole = Whole(
                 self._owner,
                 self._root,
@@ -195,8 +195,9 @@ class _Build:
             built = []
             for member in members:
                 self._say(f"Building {self._owner}/{member.name}...")
-                built.append(Making(whole, member).build(self._store, stager, stamp))
-                stager.add_sibling(Package(self._owner, member.name))
+                making = Making(whole, member)
+                built.append(making.build(self._store, stager, stamp))
+                stager.add_sibling(Package(self._owner, member.name), making.small_images())
         return built
 
     def _members(self, whole: Whole) -> list[Member]:

@@ -3,12 +3,14 @@
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from cellbank.cells.duck import opened
 from cellbank.cells.kinds import KINDS, relations_of
 from cellbank.cells.values import Spec, iso_date
 from cellbank.storage import disk
@@ -83,8 +85,7 @@ class Lines:
         self._waiting, self._bytes = [], 0
 
     def close(self) -> None:
-        """Write what waits and close the file."""
-        self.flush()
+        """Close the file; what waits is no longer wanted."""
         os.close(self._descriptor)
 
 
@@ -150,6 +151,11 @@ class Tables:
         lines.flush()
         return json_lines(lines, columns_of(kind, self._specs[kind]))
 
+    @property
+    def spill(self) -> str:
+        """A folder for what of the work on these tables does not fit in memory."""
+        return f"{self._folder}/spill"
+
     def close(self) -> None:
         """Remove the temporary files."""
         for lines in self._lines.values():
@@ -166,19 +172,12 @@ def _dated(item: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
     return made
 
 
-def connect() -> Any:
-    """Return a DuckDB that lives in memory, with one thread, so that files come out the same."""
-    import duckdb
+def connect(spill: str) -> AbstractContextManager[Any]:
+    """Return a DuckDB with one thread, so that files come out the same.
 
-    return duckdb.connect(
-        config={
-            "threads": 1,
-            "preserve_insertion_order": True,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "memory_limit": "512MB",
-        }
-    )
+    `spill` is the folder for what does not fit in memory.
+    """
+    return opened(spill, threads=1, preserve_insertion_order=True, memory_limit="512MB")
 
 
 def json_lines(lines: Lines, columns: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from cellbank.cells.duck import opened
 from cellbank.cells.problems import Problems
 from cellbank.cells.table_rows import Rows, columns_of, plain_rows, warn_empty, warn_nameless
 
@@ -33,15 +34,8 @@ def read_parquet(path: str, place: str, problems: Problems) -> Rows | None:
 
 
 def _parquet(path: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    import duckdb
-
     quoted = path.replace("'", "''")
-    settings: dict[str, str | bool | int | float | list[str]] = {
-        "threads": 2,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-    }
-    with duckdb.connect(":memory:", config=settings) as database:
+    with opened(threads=2) as database:
         # Nothing but this file can be opened from here on.
         database.execute(f"SET allowed_paths = ['{quoted}']")
         database.execute("SET enable_external_access = false")
