@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import numpy as np
 import openpyxl
@@ -22,8 +23,12 @@ from cellbank.cells.guess_columns import (
     type_of,
     unit_of,
 )
+from cellbank.cells.guess_kinds import MAX_TABLES
 from cellbank.cells.reading import recipe_of
 from cellbank.model.errors import BadInput
+
+LINE_ENDS = ["a\nb", "a\x85b", "a\u2028b", "a\x07b", "\U0001f600\u2028b"]
+"""What ends a line to YAML, or it does not take at all."""
 
 
 def write(file: Path, *rows: list[Any]) -> None:
@@ -218,10 +223,49 @@ def test_a_table_that_cannot_be_read_is_told_of_and_the_others_are_used(lab: Pat
     assert "fields" == found.kinds["fov"]
 
 
-@pytest.mark.parametrize("name", ["a: b", "#1", "x #y", "{z}", "- d", "null", "[q]", "'", '"', "µ"])
+@pytest.mark.parametrize(
+    "name", ["a: b", "#1", "x #y", "{z}", "- d", "null", "[q]", "'", '"', "µ", *LINE_ENDS]
+)
 def test_any_name_of_a_column_can_stand_in_a_recipe(tmp_path: Path, name: str) -> None:
     write(tmp_path / "fovs.csv", [name], ["F1"], ["F2"])
     assert name == record(guess(str(tmp_path)), "fov").key
+
+
+@pytest.mark.parametrize("name", LINE_ENDS)
+def test_any_name_can_stand_in_a_comment(tmp_path: Path, name: str) -> None:
+    for image in ("1.ome.tif", "2.ome.tif"):
+        write_image(tmp_path / image)
+    write(tmp_path / "fovs.csv", ["fov", "image", name], ["F1", "1.ome.tif", "2.ome.tif"])
+    found = guess(str(tmp_path))
+    image = record(found, "fov").image
+    assert image is not None
+    assert "image" == image.file
+    assert "more columns have images" in found.text
+
+
+def test_images_that_several_rows_share_are_told_of(tmp_path: Path) -> None:
+    write_image(tmp_path / "1.ome.tif")
+    rows = [[cell, "1.ome.tif"] for cell in ("C1", "C2")]
+    write(tmp_path / "manifest.csv", ["CellId", "SourceReadPath"], *rows)
+    assert "# TODO: 2 rows name 1 images" in guess(str(tmp_path)).text
+
+
+def test_fields_of_structs_may_have_any_name(tmp_path: Path) -> None:
+    dyes = "[{'a, b: c': 1, 'use': true}]"
+    duckdb.sql(
+        f"COPY (SELECT 'F1' AS fov, {dyes} AS channels) TO '{tmp_path}/fovs.parquet'"
+        " (FORMAT parquet)"
+    )
+    channels = record(guess(str(tmp_path)), "fov").attributes["channels"]
+    assert ["a, b: c", "use"] == list(channels.fields)
+
+
+def test_tables_beyond_the_last_that_is_looked_at_are_told_of(tmp_path: Path) -> None:
+    for number in range(MAX_TABLES):
+        write(tmp_path / f"t{number:02}.csv", ["id"], ["1"])
+    assert not guess(str(tmp_path)).problems
+    write(tmp_path / "wells.csv", ["id"], ["1"])
+    assert ["wells.csv"] == [problem.file for problem in guess(str(tmp_path)).problems]
 
 
 # --- columns

@@ -1,6 +1,5 @@
 """A recipe guessed from a folder of tables, as text: every guess says why it was made."""
 
-import json
 from pathlib import Path
 from typing import Final
 
@@ -53,9 +52,14 @@ def guess(folder: str) -> Guess:
     for kind in made.values():
         lines += _record(kind, made, tables, root)
     lines += _packages(made)
-    text = "\n".join(line.rstrip() for line in lines) + "\n"
+    text = "\n".join(_printable(line).rstrip() for line in lines) + "\n"
     named = {kind: kindred.seen.name for kind, kindred in made.items()}
     return Guess(text, named, text.count("TODO"), problems.found())
+
+
+def _printable(line: str) -> str:
+    """Return a line that is one: names of columns stand in comments, and may hold line ends."""
+    return "".join(c if c.isprintable() else " " for c in line)
 
 
 def _head(root: Path) -> list[str]:
@@ -87,8 +91,12 @@ def _tables(tables: list[Seen], made: dict[str, Kindred]) -> list[str]:
         ]
         kinds = [KINDS[kind].words for kind, kindred in made.items() if kindred.seen is seen]
         what = f": {', '.join(kinds)}" if kinds else ". TODO: no kind of record was recognised"
-        lines.append(f"  {seen.name}: {flow(parts)}  # {seen.count} rows{what}")
+        lines.append(f"  {seen.name}: {flow(parts)}  # {_rows(seen.count)}{what}")
     return [*lines, ""]
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' if count != 1 else ''}"
 
 
 def _record(
@@ -124,7 +132,7 @@ def _key(kindred: Kindred) -> list[str]:
     line = f"    key: {quoted(key.name)}  # {key.words}"
     if set(key.name) & set("{}"):
         return [line, "    # id: TODO, give the column a name without braces"]
-    return [line, f"    id: {json.dumps(f'{prefix}{{{key.name}}}', ensure_ascii=False)}"]
+    return [line, f"    id: {quoted(f'{prefix}{{{key.name}}}')}"]
 
 
 def _attributes(lines: list[Line]) -> list[str]:
@@ -161,6 +169,9 @@ def _image(kindred: Kindred, attributes: list[Line], root: Path) -> list[str]:
     lines = ["    image:", f"      file: {quoted(kindred.image.name)}  # files of this folder"]
     if kindred.folder:
         lines.append(f"      folder: {quoted(kindred.folder)}")
+    rows, images = len(kindred.image.values), len(kindred.image.texts)
+    if images < rows and not kindred.where:
+        lines.append(f"      # TODO: {rows} rows name {images} images; each is to have its own")
     lines += _said_by_image(kindred, attributes, root)
     voxels = voxel_columns(kindred.seen)
     if voxels:

@@ -91,7 +91,9 @@ def quoted(text: str) -> str:
     """Return a text as YAML, between quotes where it could be taken for something else."""
     if _PLAIN.fullmatch(text) and text.lower() not in _RESERVED:
         return text
-    return json.dumps(text, ensure_ascii=False)
+    said = json.dumps(text, ensure_ascii=False)
+    # To YAML, U+0085 and U+2028 end a line, and it takes no other control characters.
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in said)
 
 
 def flow(parts: Iterable[tuple[str, str]]) -> str:
@@ -206,7 +208,7 @@ class Attributes:
         column = self._column_of(name)
         if column is not None and type_of(column) == "list[struct]":
             self._used.add(column.name)
-            fields = [(f, self._field(f, column)) for f in _keys_in(column)]
+            fields = [(quoted(f), self._field(f, column)) for f in _keys_in(column)]
             return Line(name, [("column", quoted(column.name))], column.words, fields=fields)
         assert standard.fields is not None  # noqa: S101  the caller looked
         from_rows = self._from_rows(standard.fields)
@@ -263,7 +265,7 @@ class Attributes:
         if name != column.name or kind == "list[struct]":
             parts.append(("column", quoted(column.name)))
         if kind == "list[struct]":
-            fields = [(f, self._field(f, column)) for f in _keys_in(column)]
+            fields = [(quoted(f), self._field(f, column)) for f in _keys_in(column)]
         else:
             typed, _ = self._typed(column, kind)
             parts += typed

@@ -63,13 +63,18 @@ def look(root: Path, problems: Problems) -> list[Seen]:
         kind = FORMATS.get(Path(file).suffix.lower())
         if kind is None:
             continue
+        if len(found) >= MAX_TABLES:
+            problems.warn(
+                file,
+                f"this table and those after it were not looked at: {MAX_TABLES} were before it",
+                "Add to the recipe what is missing, or move tables of no use out of the folder.",
+            )
+            break
         for table in _tables_in(file, kind, root):
             rows = read_table(table, str(root), problems)
             if rows is not None and rows.columns:
                 name = _free_name(table.table or table.sheet or Path(file).stem, found)
                 found.append(Seen(name, table, columns_in(rows), len(rows.rows), rows))
-        if len(found) >= MAX_TABLES:
-            break
     return found
 
 
