@@ -76,6 +76,13 @@ class Making:
         finally:
             tables.close()
 
+    def small_images(self) -> Iterator[str]:
+        """Yield the digests of its images that are small enough to be in its packs."""
+        for kind, record in records_of(self._member, self._whole.found):
+            taken = self._whole.taken.get(kind, {}).get(record.id)
+            if taken is not None and taken.known.look.size < SMALL_BELOW:
+                yield taken.known.digest
+
     def _infos(self) -> Iterator[tuple[str, Found, dict[str, Any]]]:
         for kind, record in records_of(self._member, self._whole.found):
             related = self._whole.relations.of_record(kind, record.id)

@@ -49,6 +49,8 @@ class Stager:
         self._staged: set[str] = set()
         self._kept: dict[str, bytes] = {}
         self._kept_bytes = 0
+        self._fresh: set[str] = set()
+        self._packed: dict[str, Package] = {}
         self._lock = Lock()
         self.read_files = 0
         self.added_bytes = 0
@@ -82,6 +84,7 @@ class Stager:
             data = read_unchanged(source)
             counter.add(len(data))
             digest = digest_of(data)
+            self._fresh.add(digest)
             self._keep(digest, data)
             return self.cache.learn(source.file, source.look, digest, None, looked)
         read, part, digest, pieces = copy_unchanged(source, self._store.files.staging, counter)
@@ -145,7 +148,14 @@ class Stager:
 
     def small(self, digest: str) -> bytes | None:
         """Return the bytes of a small object, if they are at hand."""
-        return self._kept.get(digest) or self._from_sibling(digest)
+        data = self._kept.get(digest)
+        if data is None and digest in self._packed:
+            with suppress(CellbankError, OSError):
+                data = self._store.read_small(self._packed[digest], digest)
+        # What was read just now is in no package yet; to search all of them takes long.
+        if data is None and digest not in self._fresh:
+            data = self._from_sibling(digest)
+        return data
 
     def pieces(self, digest: str) -> bytes | None:
         """Return a list of pieces, if it is at hand."""
@@ -162,9 +172,11 @@ class Stager:
                 return self._store.read_small(package, digest)
         return None
 
-    def add_sibling(self, package: Package) -> None:
-        """Look in this package's packs too from now on, and there first."""
+    def add_sibling(self, package: Package, digests: Iterable[str]) -> None:
+        """Look in this package's packs too from now on: these small objects are in them."""
         self._siblings = [package, *(other for other in self._siblings if other != package)]
+        for digest in digests:
+            self._packed.setdefault(digest, package)
 
     def _pieces_path(self, digest: str) -> str:
         return self._store.files.path(f"caches/pieces/{digest}")
