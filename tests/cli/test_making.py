@@ -59,6 +59,12 @@ def test_build_keeps_two_spellings_of_a_name_when_told(cellbank, tmp_path):
     assert "decomposed" == cellbank("cat", "demo/odd/\u00e9_2.txt").ok().out
 
 
+def test_a_package_of_a_recipe_is_named_by_the_recipe(cellbank, tmp_path):
+    (tmp_path / "cellbank.yaml").write_text("format: 1\n")
+    refused = cellbank("build", "demo/cells", tmp_path / "cellbank.yaml").failed(2)
+    assert "cellbank build OWNER " in refused.err
+
+
 def test_push_says_where_the_package_is_now(cellbank, built, remote):
     result = cellbank("push", built, "--to", remote).ok()
     assert f"is now at {remote}" in result.out

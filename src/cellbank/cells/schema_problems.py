@@ -1,5 +1,6 @@
 """What a JSON Schema has against a recipe, in words: where, what is wrong, what to write."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -85,7 +86,10 @@ def _simple(error: Error) -> tuple[str, str]:
         case "maximum":
             return f"{value} is more than {rule}", f"Write {rule} or less."
         case "pattern":
-            return f"{_shown(value)} does not have the form {rule}", "Write it in that form."
+            what = f"{_shown(value)} does not have the form {rule}"
+            capitals = str(value).upper()
+            fits = re.search(rule, capitals)
+            return what, f"Did you mean {capitals}?" if fits else "Write it in that form."
     return error.message, "See docs/reference/recipe.md."
 
 
@@ -109,13 +113,21 @@ def _any_of(error: Error, path: Path) -> Iterator[Misfit]:
 
 
 def _not_of_type(value: Any, types: Iterable[str]) -> tuple[str, str]:
-    wanted = " or ".join(_TYPES.get(name, name) for name in types if name != "null")
+    names = [name for name in types if name != "null"]
+    wanted = " or ".join(_TYPES.get(name, name) for name in names)
+    if isinstance(value, Mapping) and names == ["string"]:
+        # What YAML makes of {line} without quotes.
+        return f"is a mapping, where {wanted} is expected", 'Put quotes around it: "{…}".'
     return f"is {_shown(value)}, where {wanted} is expected", f"Write {wanted}."
 
 
 def _not_among(value: Any, choices: Iterable[Any]) -> tuple[str, str]:
     names = [str(choice) for choice in choices if choice != ""]
-    return f"{_shown(value)} is not one of {', '.join(names)}", _did_you_mean(str(value), names)
+    close = near(str(value), names)
+    instead = "one of them" if len(names) > 1 else names[0]
+    advice = f"Did you mean {' or '.join(close)}?" if close else f"Write {instead}."
+    among = names[0] if len(names) == 1 else f"one of {', '.join(names)}"
+    return f"{_shown(value)} is not {among}", advice
 
 
 def _did_you_mean(word: str, names: Iterable[str]) -> str:

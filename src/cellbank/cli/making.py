@@ -35,7 +35,7 @@ def build(
     fix_names: bool,
     strict: bool,
 ) -> None:
-    """Make packages in the store: one from a folder, or a family from a recipe.
+    """Make packages in the store: one of a folder, or a family by a recipe.
 
     OWNER/NAME FOLDER packages all files in the folder. OWNER RECIPE makes the cell-line packages
     that the recipe (cellbank.yaml) asks for, from a lab's tables and images. What was packaged

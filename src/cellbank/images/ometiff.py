@@ -157,7 +157,8 @@ def _check(
         raise BadImage(name, f"OME-TIFF has no {dtype} pixels", "Labels: save them as uint32.")
     count = dict(zip(axes, shape, strict=True)).get("C", 1)
     if channels and len(channels) != count:
-        raise BadImage(name, f"{len(channels)} names for {count} channels")
+        what = f"{len(channels)} names for {count} channels: its axes are taken for {axes}"
+        raise BadImage(name, what, "Name each channel once, and the axes as they lie.")
     for axis, size in pixel_size.items():
         if axis not in {"X", "Y", "Z"} or not (math.isfinite(size) and size > 0):
             raise BadImage(name, f"a pixel size of {size} µm in {axis}")

@@ -128,7 +128,10 @@ def scan(folder: str, *, fix_names: bool = False) -> tuple[list[Source], dict[st
     """
     if not os.path.isdir(folder):
         if os.path.exists(folder):
-            raise BadInput(f"{folder} is not a folder", "Name the folder that holds the files.")
+            advice = "Name the folder that holds the files."
+            if folder.endswith((".yaml", ".yml")):
+                advice = f"A recipe names its packages itself: cellbank build OWNER {folder}"
+            raise BadInput(f"{folder} is not a folder", advice)
         raise NotFound(f"the folder {folder} does not exist", "Check its name. Nothing was built.")
     root = os.path.realpath(folder)
     refused: list[str] = []
