@@ -3,13 +3,15 @@
 import os
 import re
 import shutil
+from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
 
 import pytest
 
 import cellbank
+from cellbank.cells import looking
 from cellbank.model.digest import PIECES_ABOVE, SMALL_BELOW
-from cellbank.model.errors import CellbankError
+from cellbank.model.errors import BadInput, CellbankError
 from cellbank.model.progress import Progress, Said
 from cellbank.packages import staging
 from tests.cells.lab import C2, E6, FAMILY, FOVS, Lab, nuclei, pixels, revisions
@@ -193,6 +195,49 @@ def test_an_image_that_changes_and_is_no_longer_at_hand_stops_the_build(lab, mon
     lab.image(IMAGE, pixels(0))
     lab.build()
     assert good == lab.logs()
+
+
+def test_an_image_that_changes_between_reading_and_looking_stops_the_build(lab, monkeypatch):
+    bad = lab.image(f"images/nuclei_{FOVS[0]}.ome.tif", nuclei() * 2).read_bytes()
+    look = looking.inspect_images
+
+    def mend_and_look(jobs):
+        lab.image(f"images/nuclei_{FOVS[0]}.ome.tif", nuclei())
+        return look(jobs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(looking, "inspect_images", mend_and_look)
+        with pytest.raises(BadInput, match="changes while it is read"):
+            lab.build()
+    assert {} == lab.logs()
+    # What was seen of the mended one is not remembered of the bad one.
+    (lab.folder / f"images/nuclei_{FOVS[0]}.ome.tif").write_bytes(bad)
+    assert lab.problems()
+
+
+class Stopping(Executor):
+    """One that ends with an error when it is to do something."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def submit(self, *_args, **_kwargs):
+        future = Future()
+        future.set_exception(self._error)
+        return future
+
+
+def test_a_build_that_is_stopped_while_it_looks_has_read_its_images(lab: Lab) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        lab.build(executor=Stopping(KeyboardInterrupt()))
+    assert {} == lab.logs()
+    assert 0 == lab.build().images_read
+
+
+def test_a_process_that_is_killed_is_told(lab: Lab) -> None:
+    with pytest.raises(BadInput, match="was ended from outside"):
+        lab.build(executor=Stopping(BrokenExecutor("killed")))
+    assert {} == lab.logs()
 
 
 def is_building(event: Progress | Said) -> bool:

@@ -108,13 +108,18 @@ class _Build:
         with filling(self._store) as batch:
             stager.batch = batch
             images = Images(self._root, self._store, stager, self._problems, self._watch, executor)
+
+            def commit() -> None:
+                batch.commit()
+                # Whatever stops the build from here on, these files need not be read again.
+                stager.cache.save()
+
             try:
-                images.take(found, self._recipe.records, batch.commit)
+                images.take(found, self._recipe.records, commit)
                 images.check(found, self._recipe.records, self._recipe.label_overlap)
             finally:
                 images.close()
             batch.commit()
-        stager.cache.save()
         images.finish()
         self._fill_channels(found, images)
         built = self._build_all(found, images, stager, stamp, strict=strict)

@@ -15,6 +15,8 @@ from cellbank.cells.taking import Taken, Taker
 from cellbank.images.header import Header
 from cellbank.model.digest import SMALL_BELOW
 from cellbank.model.progress import Watcher
+from cellbank.packages.copying import look_again, restless
+from cellbank.packages.scan import Source
 from cellbank.packages.staging import Stager
 from cellbank.storage.store import Store
 
@@ -58,6 +60,7 @@ class Images:
         self._finder = Finder(root, problems)
         self._taker = Taker(stager, self._looker, problems, watch)
         self.taken: dict[str, dict[str, Taken]] = {}
+        self._read_again: list[Source] = []
 
     @property
     def read(self) -> int:
@@ -84,6 +87,8 @@ class Images:
     def _where(self, one: Taken) -> Where:
         if not one.source.file and one.known.look.size < SMALL_BELOW:
             return self._stager.small(one.known.digest) or b""
+        if one.known.look.size < SMALL_BELOW:
+            self._read_again.append(one.source)
         return self._stager.path(one.known, one.source.file)
 
     # --- checking
@@ -104,6 +109,17 @@ class Images:
                 faults += self._beside_field(record, one.facts.header)
                 self._tell_all(record, image, faults)
         self._check_labels(found, records, label_overlap)
+        self._check_unchanged()
+
+    def _check_unchanged(self) -> None:
+        """Check that the files that were looked at are those that were hashed before.
+
+        Raises `BadInput`: one has changed, so that it is not known what was looked at.
+        """
+        for source in self._read_again:
+            if look_again(source) != source.look:
+                raise restless(source)
+        self._read_again = []
 
     def _tell(self, record: Found, image: recipe.Image, what: str, advice: str) -> None:
         tell(self._problems, record, image, what, advice)

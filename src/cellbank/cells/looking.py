@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -15,6 +15,7 @@ from cellbank.cells.inspect import (
     inspect_pairs,
 )
 from cellbank.model.digest import digest_of
+from cellbank.model.errors import BadInput
 from cellbank.packages.staging import Made
 from cellbank.storage import disk
 from cellbank.storage.store import Store
@@ -103,6 +104,12 @@ class Looker:
         futures = [pool.submit(work, chunk) for chunk in chunks]
         try:
             return [one for future in futures for one in future.result()]
+        except BrokenExecutor:
+            self.close(kill=True)
+            raise BadInput(
+                "a process that looked at images was ended from outside, or by an image",
+                "Look whether memory was short (dmesg), then run the same command again.",
+            ) from None
         except BaseException:
             for future in futures:
                 future.cancel()
