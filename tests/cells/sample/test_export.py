@@ -23,9 +23,10 @@ from cellbank.cells import recipe
 from cellbank.cells.problems import Problems
 from cellbank.cells.records import read_records
 from cellbank.cells.sample import export, nuclei
-from cellbank.cells.sample.channels import ALL
+from cellbank.cells.sample.channels import ALL, Bright
 from cellbank.cells.sample.facts import NAMED_FOV
 from cellbank.cells.sample.sampled import Sampled
+from cellbank.cells.sample.tissue import Tissue
 from cellbank.cells.tables import read_table
 from cellbank.model.errors import BadInput, Conflict
 
@@ -189,6 +190,30 @@ def test_the_nuclei_are_the_real_ones() -> None:
         assert (stack[z, :200, :140] == seen.intensity(z)[:, :140]).all()
         here, there = seen.labels(z)[:, :140], labels[z, :200, :140]
         assert ((here > 0) == (there > 0)).all()
+
+
+@pytest.fixture(scope="module")
+def tissue() -> Tissue:
+    rng = np.random.default_rng(0)
+    return Tissue(nuclei.Nuclei(nuclei.choose_window((16, 156, 231), rng), rng), rng)
+
+
+@needs_nuclei
+def test_walls_of_one_plane_go_on_in_the_next(tissue: Tissue) -> None:
+    columns = tissue.plane[1]
+    for z in range(tissue.depth - 1):
+        here, there = tissue.at(z), tissue.at(z + 1)
+        assert np.abs(here // columns - there // columns).max() <= 1
+        assert np.abs(here % columns - there % columns).max() <= 1
+
+
+@needs_nuclei
+def test_transmitted_light_shows_the_cells(tissue: Tissue) -> None:
+    bright = Bright(tissue, np.random.default_rng(0))
+    for z in (8, 10):
+        light = bright.plane(z)
+        walls, inside = light[tissue.border < 0.5], light[tissue.border > 2]
+        assert abs(walls.mean() - inside.mean()) > 0.6 * light.std()
 
 
 @needs_nuclei

@@ -110,7 +110,8 @@ class Bright:
         thick = np.exp(-((tissue.border / 0.7) ** 2)) * 1.3 - 0.5 * (tissue.seeds > 0)
         # Where a cell divides, its chromosomes are bright, and the cell is round and thick.
         thick = thick + 2.5 * np.clip((middle - 26000) / 20000, 0, 1)
-        thick = thick + 0.45 * tissue.smooth(rng, 1.0) + 0.5 * tissue.smooth(rng, 0.5)
+        for strength, um in ((0.3, 2.0), (0.25, 1.0), (0.15, 0.5)):
+            thick = thick + strength * tissue.smooth(rng, um)
         relief = [
             ndimage.gaussian_filter(thick.astype(np.float32), um / tissue.pixel)
             for um in (0.3, 0.6, 1.2, 2.2)

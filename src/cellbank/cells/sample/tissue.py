@@ -30,7 +30,9 @@ class Tissue:
         self.seeds = self._footprints()
         self.owner, self.away = self._nearest()
         self.border = self._to_border()
-        self._lean = [self.smooth(rng, 6.0) * (1.6 / self.pixel) for _ in range(4)]
+        # Where walls leaned further, there would be gaps between those of coarse planes.
+        leans = [np.clip(self.smooth(rng, 6.0), -1, 1) for _ in range(4)]
+        self._lean = [lean * (1.6 / self.pixel) for lean in leans]
         bulge = 1.6 * (1 - np.exp(-self.border / 2.5)) + 0.5 * self.smooth(rng, 8.0)
         self.top = (TOP_UM + bulge).astype(np.float32)
 
