@@ -4,16 +4,19 @@ import os
 import re
 import shutil
 from concurrent.futures import BrokenExecutor, Executor, Future
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import cellbank
+from cellbank.api import families
 from cellbank.cells import looking
 from cellbank.model.digest import PIECES_ABOVE, SMALL_BELOW
 from cellbank.model.errors import BadInput, CellbankError
 from cellbank.model.progress import Progress, Said
 from cellbank.packages import staging
+from cellbank.storage import gc
 from tests.cells.lab import C2, E6, FAMILY, FOVS, Lab, nuclei, pixels, revisions
 
 IMAGE = f"images/{FOVS[0]}.ome.tif"
@@ -238,6 +241,51 @@ def test_a_process_that_is_killed_is_told(lab: Lab) -> None:
     with pytest.raises(BadInput, match="was ended from outside"):
         lab.build(executor=Stopping(BrokenExecutor("killed")))
     assert {} == lab.logs()
+
+
+@pytest.mark.parametrize("package", ["cell_lines", "aics_10"])
+def test_what_a_collection_condemns_meanwhile_is_still_packaged(lab: Lab, package: str) -> None:
+    lab.enlarge(0)
+    condemned: list[int] = []
+
+    def collect(event: Progress | Said) -> None:
+        if isinstance(event, Said) and event.text == f"Building aics/{package}...":
+            condemned.append(gc.collect(lab.store()).condemned)
+
+    lab.build(watch=collect)
+    # Nothing names the image before the first package does.
+    assert [1 if package == "cell_lines" else 0] == condemned
+    with lab.at_home():
+        assert cellbank.verify().good
+    later = datetime.now(UTC) + gc.WAIT + timedelta(hours=1)
+    assert 0 == gc.collect(lab.store(), now=later).removed
+
+
+def test_what_is_condemned_when_a_build_begins_is_taken_again(lab: Lab) -> None:
+    lab.enlarge(0)
+    with pytest.raises(KeyboardInterrupt):
+        lab.build(executor=Stopping(KeyboardInterrupt()))
+    # Somebody else is at work, so that it is condemned only.
+    with lab.at_home(), lab.store().transaction():
+        assert 1 == gc.collect(lab.store()).condemned
+    lab.build()
+    with lab.at_home():
+        assert cellbank.verify().good
+
+
+def test_two_builds_of_the_same_large_images_do_not_disturb_each_other(lab: Lab) -> None:
+    lab.enlarge(0, PIECES_ABOVE + (1 << 20))
+    done: list[int] = []
+
+    def build_another(event: Progress | Said) -> None:
+        if is_building(event) and not done:
+            done.append(0)
+            with lab.at_home():
+                families.build_family("other", lab.folder)
+
+    lab.build(watch=build_another)
+    with lab.at_home():
+        assert cellbank.verify().good
 
 
 def is_building(event: Progress | Said) -> bool:

@@ -65,6 +65,12 @@ class Shelf(Protocol):
     def pieces(self, digest: str) -> bytes | None:
         """Return a list of pieces, if it is at hand."""
 
+    def holds(self, digest: str) -> bool:
+        """Whether a large object is in the store for these builds."""
+
+    def hold(self, digest: str) -> None:
+        """Let the collection that condemned an object see that it came again."""
+
 
 def _no_tables() -> Mapping[str, bytes]:
     return {}
@@ -247,12 +253,16 @@ class Builder:
 
     def _is_here(self, digest: str, size: int) -> bool:
         """Whether a large object is in the store, and no collection is about to take it."""
-        here = digest not in self._condemned and (
-            self._store.files.size(object_key(digest)) == size
-        )
-        if here:
+        held = self._shelf if self._shelf and self._shelf.holds(digest) else None
+        if digest in self._condemned and held is None:
+            return False
+        if self._store.files.size(object_key(digest)) != size:
+            return False
+        if held is None:
             self._counted.add(digest)
-        return here
+        elif digest in self._condemned:
+            held.hold(digest)
+        return True
 
     def _keep_pieces(self, pieces: bytes) -> str:
         """Keep a list of pieces among the parts of manifests; return its digest."""
@@ -280,7 +290,10 @@ class Builder:
         return made
 
     def check_spared(self) -> None:
-        """Look once more, before the record, that all is spared that was found here."""
+        """Look once more, before the record, that all is spared that was found here.
+
+        What the shelf holds is: a collection waits for a day, and then finds it named.
+        """
         self._store.check_spared(self._counted)
 
     def tables(

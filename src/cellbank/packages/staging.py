@@ -28,7 +28,8 @@ class Stager:
     """Takes files, or what is made of them, into the store; a shelf for the builds that follow.
 
     Invariant: a large object that `take` returned is in `batch` or in the store. Nothing names
-    it yet: if no package does, it is garbage like any other.
+    it yet: if no package does, it is garbage like any other. A collection that runs meanwhile may
+    condemn it; what we hold is told to have come again (`hold`).
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ class Stager:
         self.batch: LocalBatch | None = None
         self._siblings = list(siblings)
         self._condemned = store.condemned()
-        self._staged: set[str] = set()
+        self._held: set[str] = set()
+        self._pieces: dict[str, bytes] = {}
         self._kept: dict[str, bytes] = {}
         self._kept_bytes = 0
         self._fresh: set[str] = set()
@@ -66,15 +68,18 @@ class Stager:
         """Whether the bytes can be had without reading the file they came from."""
         if known.look.size < SMALL_BELOW:
             return True
-        return known.digest in self._staged or self._is_here(known)
+        return known.digest in self._held or self._is_here(known)
 
     def _is_here(self, known: Known) -> bool:
         key = object_key(known.digest)
-        return (
+        here = (
             known.digest not in self._condemned
             and self._store.files.size(key) == known.look.size
             and (known.pieces is None or self.pieces(known.pieces) is not None)
         )
+        if here:
+            self._held.add(known.digest)
+        return here
 
     def take(self, source: Source, counter: Counter) -> Known:
         """Read a file: a large one into the store, of a small one the digest is learned."""
@@ -117,11 +122,11 @@ class Stager:
         """Take a large object; return the digest of its list of pieces, which is kept aside."""
         name = digest_of(pieces) if pieces else None
         if name is not None:
+            self._pieces[name] = pieces
             disk.write_cache(self._pieces_path(name), pieces)
         with self._lock:
-            twice = digest in self._staged
-            if not twice:
-                self._staged.add(digest)
+            twice = digest in self._held
+            self._held.add(digest)
         here = self._store.files.size(object_key(digest)) == part.size
         if twice or (here and digest not in self._condemned):
             part.discard()
@@ -159,12 +164,29 @@ class Stager:
 
     def pieces(self, digest: str) -> bytes | None:
         """Return a list of pieces, if it is at hand."""
+        data = self._pieces.get(digest) or self._pieces_aside(digest) or self._from_sibling(digest)
+        if data is not None:
+            # Another build that ends removes what lies aside.
+            self._pieces[digest] = data
+        return data
+
+    def _pieces_aside(self, digest: str) -> bytes | None:
         with suppress(OSError):
             with open(self._pieces_path(digest), "rb") as file:
                 data = file.read()
             if digest_of(data) == digest:
                 return data
-        return self._from_sibling(digest)
+        return None
+
+    def holds(self, digest: str) -> bool:
+        """Whether a large object is in the store for these builds."""
+        return digest in self._held
+
+    def hold(self, digest: str) -> None:
+        """Let the collection that condemned an object see that it came again."""
+        # Somebody else's file cannot be touched: it is named before the day is over.
+        with suppress(PermissionError):
+            disk.touch(self._store.files.path(object_key(digest)))
 
     def _from_sibling(self, digest: str) -> bytes | None:
         for package in self._siblings:
