@@ -12,6 +12,8 @@ import pytest
 import cellbank
 from cellbank.api import families
 from cellbank.cells import looking
+from cellbank.cells.kinds import GROUPS
+from cellbank.cells.metadata import Tables
 from cellbank.model.digest import PIECES_ABOVE, SMALL_BELOW
 from cellbank.model.errors import BadInput, CellbankError
 from cellbank.model.progress import Progress, Said
@@ -134,6 +136,28 @@ def test_a_store_that_lost_its_packs_is_built_anew(lab: Lab) -> None:
     assert before == revisions(lab.build())
     with lab.at_home():
         assert cellbank.verify().good
+
+
+def test_a_store_that_lost_its_tables_gets_new_ones(lab: Lab, monkeypatch) -> None:
+    lab.only(all="cell_lines")
+    with monkeypatch.context() as patch:
+        patch.setattr(Tables, "write", lambda _self: {"fovs": b"as another program wrote them"})
+        before = revisions(lab.build())
+    assert {"fovs"} == set(lab.parquet("cell_lines"))
+    shutil.rmtree(lab.home / "packages/aics/cell_lines/packs")
+    assert before == revisions(lab.build())
+    assert set(GROUPS) == set(lab.parquet("cell_lines"))
+    unchanged(lab)
+
+
+def test_tables_of_a_borrowed_store_are_not_named_where_they_are_not(lab, tmp_path, monkeypatch):
+    before = revisions(lab.build())
+    lab.home.rename(tmp_path / "borrowed")
+    with monkeypatch.context() as patch:
+        patch.setenv("CELLBANK_PATH", str(tmp_path / "borrowed"))
+        assert before == revisions(lab.build())
+    assert set(FAMILY) == {name.partition("/")[2] for name in lab.logs()}
+    assert all(set(GROUPS) == set(lab.parquet(name)) for name in FAMILY)
 
 
 def test_a_store_that_lost_its_caches_reads_all_and_changes_nothing(lab: Lab) -> None:

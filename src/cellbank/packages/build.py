@@ -296,6 +296,15 @@ class Builder:
         """
         self._store.check_spared(self._counted)
 
+    def has_tables(self, tables: Mapping[str, Table]) -> bool:
+        """Whether there are tables, and this very store has all of them."""
+        return bool(tables) and all(
+            table.digest in self._packed
+            if table.size < SMALL_BELOW
+            else self._is_here(table.digest, table.size)
+            for table in tables.values()
+        )
+
     def tables(
         self, tables: Mapping[str, bytes], writer_name: str, batch: LocalBatch
     ) -> dict[str, Table]:
@@ -364,11 +373,12 @@ def build(
         entries = builder.entries(sources, batch, executor)
         made = builder.manifest(entries, prepared.kind, batch)
         known = store.tables(package, made.revision)
-        named = known or builder.tables(prepared.tables(), stamp.writer, batch)
+        if not builder.has_tables(known):
+            known = builder.tables(prepared.tables(), stamp.writer, batch)
         batch.commit()
         store.packs(package).refresh()
         builder.check_spared()
-        changed = _record(store, package, made.revision, stamp, named)
+        changed = _record(store, package, made.revision, stamp, known)
         builder.finish()
         installed = store.installed(package)
         compact(store, package, installed.earlier if installed else ())
@@ -388,7 +398,7 @@ def _record(
 ) -> bool:
     """Append the revision to the log, unless it is the latest; then say that it is installed."""
     latest, newest = _append(store, package, revision, stamp, tables)
-    _say_installed(store, package, revision, newest)
+    _say_installed(store, package, revision, newest, tables)
     return latest != revision
 
 
@@ -400,7 +410,7 @@ def _append(
         newest = store.newest(package)
         latest = newest.record.state.latest if newest else ""
         same = latest == revision
-        if same and (not tables or store.tables(package, revision)):
+        if same and (not tables or store.tables(package, revision) == tables):
             break
         draft = Draft(
             event="tables" if same else "push",
@@ -421,10 +431,14 @@ def _append(
     return latest, newest
 
 
-def _say_installed(store: Store, package: Package, revision: str, newest: Kept | None) -> None:
-    before = store.installed(package)
+def _say_installed(
+    store: Store, package: Package, revision: str, newest: Kept | None, tables: dict[str, Table]
+) -> None:
+    before = store.installed_here(package)
     elsewhere = before is not None and before.remote != store.id
-    if before is None or before.revision != revision or not before.want.everything:
+    # Tables that were lost and made anew are in the log; those that came with it are no more.
+    anew = before is not None and before.tables not in ({}, tables)
+    if before is None or before.revision != revision or not before.want.everything or anew:
         earlier = [before.revision, *before.earlier] if before else []
         store.set_installed(
             package,
