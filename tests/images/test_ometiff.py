@@ -63,6 +63,32 @@ def test_big_files_are_bigtiff(monkeypatch: pytest.MonkeyPatch) -> None:
         check_data(io.BytesIO(data))
 
 
+@pytest.mark.parametrize(
+    ("side", "planes", "compressed", "big"),
+    [
+        (8192, 63, False, False),
+        (8192, 64, False, True),
+        # Here the pixels would fit, and so many directories do not.
+        (16, 8_000_000, False, False),
+        (16, 12_000_000, False, True),
+        (64, 1_030_000, True, True),
+    ],
+)
+def test_offsets_fit_before_a_pixel_is_seen(
+    side: int, planes: int, compressed: bool, big: bool
+) -> None:
+    plan = ometiff.Plan(
+        plane_shape=(side, side),
+        dtype=np.dtype("u1"),
+        planes=planes,
+        compressed=compressed,
+        big=False,
+        xml=b"<OME/>",
+    )
+    assert big == ometiff._needs_big(plan)
+    assert big or ometiff._start_of_pixels(plan) + side * side * planes < 1 << 32
+
+
 def test_big_endian_planes_are_written_as_they_are() -> None:
     np.testing.assert_array_equal(STACK, tifffile.imread(io.BytesIO(ome(STACK.astype(">u2")))))
 

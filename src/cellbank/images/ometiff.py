@@ -21,7 +21,7 @@ from cellbank.images.source import name_of
 from cellbank.model.errors import BadImage
 
 _CLASSIC: Final = (1 << 32) - (1 << 26)
-"""Pixels up to here leave room for directories and for what does not compress."""
+"""Pixels up to here leave room for directories, where they are not many."""
 _STRIP: Final = 1 << 18
 """Bytes of a compressed strip, about."""
 _FORMATS: Final = {"u": 1, "i": 2, "f": 3, "c": 6}
@@ -119,9 +119,10 @@ def write_ome_tiff(  # noqa: PLR0913  what OME-TIFF says of an image, by name
         dtype=pixels,
         planes=math.prod(shape[:leading]),
         compressed=compression == "zlib",
-        big=math.prod(shape) * pixels.itemsize > _CLASSIC,
+        big=False,
         xml=xml,
     )
+    plan = msgspec.structs.replace(plan, big=_needs_big(plan))
     start = _start_of_pixels(plan)
     file.seek(start)
     places: list[tuple[int, int]] = []
@@ -206,6 +207,14 @@ def _start_of_pixels(plan: Plan) -> int:
     end += _length(plan, first=True) + (plan.planes - 1) * _length(plan, first=False)
     end += len(plan.xml) + 1
     return end + -end % 16
+
+
+def _needs_big(plan: Plan) -> bool:
+    """Whether offsets could become too large for TIFF (four bytes)."""
+    pixels = math.prod(plan.plane_shape) * plan.dtype.itemsize * plan.planes
+    # zlib makes what does not compress a little longer.
+    more = pixels // 1024 + 16 * plan.strips * plan.planes if plan.compressed else 0
+    return pixels > _CLASSIC or _start_of_pixels(plan) + pixels + more >= 1 << 32
 
 
 def _length(plan: Plan, *, first: bool) -> int:
