@@ -198,6 +198,15 @@ def test_sheets_of_a_workbook_are_tables(tmp_path: Path) -> None:
     assert "plate" == record(found, "fov").plate
 
 
+def test_views_of_a_database_are_looked_at_too(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "lims.db")) as made, made:
+        made.execute("CREATE TABLE measured (fov TEXT, value REAL)")
+        made.execute("INSERT INTO measured VALUES ('F1', 1.5), ('F2', 2.5)")
+        made.execute("CREATE VIEW fovs AS SELECT fov FROM measured")
+    found = guess(str(tmp_path))
+    assert ("fovs", "fov") == (found.kinds["fov"], record(found, "fov").key)
+
+
 def test_structs_are_taken_from_a_table_that_names_the_record(tmp_path: Path) -> None:
     write(tmp_path / "fovs.csv", ["fov"], ["F1"], ["F2"])
     write(

@@ -80,7 +80,10 @@ def look(root: Path, problems: Problems) -> list[Seen]:
 
 def _tables_in(file: str, kind: str, root: Path) -> list[Table]:
     if kind == "sqlite":
-        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        query = (
+            "SELECT name FROM sqlite_master"
+            " WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY type, rowid"
+        )
         names = read_table(Table(file=file, query=query), str(root), Problems())
         return [Table(file=file, table=row[0]) for row in names.rows] if names else []
     if kind == "excel":
