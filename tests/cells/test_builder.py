@@ -160,6 +160,16 @@ def test_tables_of_a_borrowed_store_are_not_named_where_they_are_not(lab, tmp_pa
     assert all(set(GROUPS) == set(lab.parquet(name)) for name in FAMILY)
 
 
+def test_temporary_files_of_builds_that_were_killed_are_removed_a_week_later(lab: Lab) -> None:
+    left = [lab.home / f"caches/tables/aics.{name}" for name in ("old", "young")]
+    for folder in left:
+        folder.mkdir(parents=True)
+        (folder / "fov.json").write_text("{}")
+    os.utime(left[0], (0, 0))
+    lab.build()
+    assert [left[1]] == list(lab.home.glob("caches/tables/*"))
+
+
 def test_a_store_that_lost_its_caches_reads_all_and_changes_nothing(lab: Lab) -> None:
     before = revisions(lab.build())
     shutil.rmtree(lab.home / "caches")

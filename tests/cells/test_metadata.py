@@ -197,6 +197,17 @@ def test_a_full_disk_leaves_no_temporary_files(tmp_path, monkeypatch) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
+def test_tables_that_cannot_be_begun_leave_nothing(tmp_path, monkeypatch) -> None:
+    def no_second(kind: str, path: str) -> None:
+        if kind == "create" and "well" in path:
+            raise OSError(errno.ENOSPC, "full", path)
+
+    monkeypatch.setattr(disk, "fault", no_second)
+    with pytest.raises(OSError, match="full"):
+        Tables(str(tmp_path / "tables"), {"plate": [], "well": []}, None)
+    assert [] == list(tmp_path.iterdir())
+
+
 def full(kind: str, path: str) -> None:
     if kind == "write":
         raise OSError(errno.ENOSPC, "full", path)

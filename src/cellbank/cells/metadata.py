@@ -1,9 +1,9 @@
 """Metadata tables: one Parquet file a kind, derived from the records, typed, lists as lists."""
 
 import os
-import shutil
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,8 @@ WRITE_BYTES: Final = 1 << 20
 LINE_BYTES: Final = 1 << 20
 """One record, if none is longer: a cell line with 100,000 fields of view has 5 MB. DuckDB takes
 twice as much memory at once."""
+STALE_SECONDS: Final = 7 * 24 * 3600
+"""No package is a week in the making."""
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -103,11 +105,18 @@ class Tables:
     """
 
     def __init__(self, folder: str, specs: Mapping[str, Sequence[Spec]], database: Any) -> None:
+        _remove_stale(str(Path(folder).parent))
         disk.make_folders(folder)
         self._database = database
         self._folder = folder
         self._specs = specs
-        self._lines = {kind: Lines(f"{folder}/{kind}.json") for kind in specs}
+        self._lines: dict[str, Lines] = {}
+        try:
+            for kind in specs:
+                self._lines[kind] = Lines(f"{folder}/{kind}.json")
+        except BaseException:
+            self.close()
+            raise
         self._dates = {
             kind: [spec for spec in specs[kind] if spec.type == "date"] for kind in specs
         }
@@ -160,7 +169,15 @@ class Tables:
         """Remove the temporary files."""
         for lines in self._lines.values():
             lines.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        disk.remove_tree(self._folder)
+
+
+def _remove_stale(folder: str) -> None:
+    """Remove the temporary files that builds left here which were killed long ago."""
+    with suppress(FileNotFoundError), os.scandir(folder) as found:
+        for left in found:
+            if time.time() - left.stat(follow_symlinks=False).st_mtime > STALE_SECONDS:
+                disk.remove_tree(left.path)
 
 
 def _dated(item: Mapping[str, Any], spec: Spec) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -162,6 +163,12 @@ def remove(path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def remove_tree(path: str) -> None:
+    """Remove a folder of temporary files with all that is in it, as far as that can be done."""
+    _step("rmtree", path)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def remove_folder(path: str) -> bool:
