@@ -52,6 +52,8 @@ FORMS: dict[str, bytes] = {
     "OME by tifffile": tiff(ome=True, metadata={"axes": "ZCYX"}),
     "BigTIFF, big-endian": tiff(bigtiff=True, byteorder=">"),
     "ImageJ": tiff(imagej=True, metadata={"axes": "ZCYX"}),
+    "ImageJ, one directory": tiff(imagej=True, metadata={"axes": "ZCYX"}, truncate=True),
+    "tifffile's, one directory": tiff(truncate=True),
     "no metadata": tiff(metadata=None),
     "one page": tiff(STACK[0, 0], metadata=None),
     "strips": tiff(rowsperstrip=3),

@@ -1,6 +1,7 @@
 """Headers of TIFF files that are not OME-TIFF, as tifffile understands their many dialects."""
 
 import logging
+import math
 from typing import Any
 
 import msgspec
@@ -39,9 +40,14 @@ def read_series(window: Window, description: bytes) -> Series:
         kind = "imagej-tiff" if tiff.is_imagej else "tiff"
         pages, offset = _places(window, series)
         details = _imagej(tiff) if tiff.is_imagej else {}
+        # Where planes without a directory of their own are cut off, tifffile takes what is left.
+        wanted = int((tiff.imagej_metadata or {}).get("images", 1))
         count = len(tiff.series)
     if not axes.endswith(("YX", "YXS")) or len(axes) != len(shape):
         raise BadImage(window.name, f"its axes {axes} are not understood", "Save it as OME-TIFF.")
+    planes = math.prod(shape[: axes.index("Y")])
+    if count == 1 and wanted > planes:
+        raise BadImage(window.name, f"truncated: it has {planes} of {wanted} images")
     notes: tuple[str, ...] = ()
     if description.startswith(b"<?xml") and b"OME" in description[:2000]:
         notes = ("invalid OME-XML: it does not end",)
