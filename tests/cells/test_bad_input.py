@@ -462,6 +462,15 @@ def test_warnings_are_built_with_and_strict_makes_them_errors(lab, capfdbinary):
     assert 5 == len(lab.logs())
 
 
+def test_errors_are_shown_to_the_quiet_too_and_warnings_are_not(lab, capfdbinary):
+    lab.change("wells", 0, passage="nan")
+    assert (0, "", "") == prompt(lab, capfdbinary, "--quiet")
+    lab.change("wells", 0, passage="many")
+    code, out, err = prompt(lab, capfdbinary, "--quiet")
+    assert (2, "") == (code, out)
+    assert "error  wells.csv" in err
+
+
 def test_as_json_what_was_built_and_its_warnings_are_one_document(lab, capfdbinary):
     lab.change("wells", 0, passage="nan")
     code, out, err = prompt(lab, capfdbinary, "--json")

@@ -407,3 +407,16 @@ def test_readme_counts_the_records_and_the_channels(lab: Lab) -> None:
     assert "(TJP1)" in text
     assert "CC0-1.0" in text
     assert "A. Lab. A tiny lab: AICS-23. `aics/aics_23`." in text
+
+
+def test_another_recipe_of_the_folder_and_a_build_with_errors_forget_nothing(lab: Lab) -> None:
+    assert 16 == lab.build().images_read
+    (lab.folder / "other.yaml").write_text((lab.folder / "cellbank.yaml").read_text())
+    with lab.at_home():
+        assert 16 == families.build_family("other", lab.folder / "other.yaml").images_read
+    assert 0 == lab.build().images_read
+    shown = lab.record("fov")["image"]["file"]
+    lab.record("fov")["image"]["file"] = "no such column"
+    lab.problems()
+    lab.record("fov")["image"]["file"] = shown
+    assert 0 == lab.build().images_read

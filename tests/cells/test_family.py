@@ -234,15 +234,22 @@ def test_a_name_is_made_of_a_lines_attributes_in_small_letters(lab: Lab) -> None
 @pytest.mark.parametrize(
     ("packages", "what"),
     [
-        ({"per_line": {"name": "{plate}"}}, "has no plate, which the name of its package"),
+        ({"per_line": {"name": "{nothing}"}}, "has no nothing, which the name of its package"),
         ({"per_line": {"name": "{line_id}"}}, "'10' cannot be the name of a package"),
-        ({"per_line": {"name": "lab_{gene}"}}, "has no gene"),
     ],
 )
 def test_a_line_that_gives_no_name_is_told(lab, packages, what):
+    lab.record("line")["attributes"]["nothing"] = {"value": None}
     problems = lab.only(**packages).problems()
     assert 2 == len(problems)
     assert any(what in problem["what"] for problem in problems)
+
+
+@pytest.mark.parametrize("hole", ["plate", "gene"])
+def test_what_no_line_has_gives_no_name_and_the_recipe_is_told_so(lab: Lab, hole: str) -> None:
+    problem = lab.only(per_line={"name": f"lab_{{{hole}}}"}).problem()
+    assert "cellbank.yaml" == problem["file"]
+    assert f"a line has no attribute '{hole}'" == problem["what"]
 
 
 def test_two_lines_that_give_one_name_are_told(lab: Lab) -> None:

@@ -337,3 +337,13 @@ def test_numbers_of_a_workbook_and_texts_of_a_file_are_the_same_barcode(lab: Lab
     lab.build()
     assert [E6, E7] == lab.info("cell_lines", "plates/plate_3500001464")["wells"]
     assert "3500001465" == lab.info("cell_lines", "plates/plate_3500001465")["plate_barcode"]
+
+
+def test_allowed_values_are_of_the_type_of_the_attribute(lab: Lab) -> None:
+    """12 without quotes is a number to YAML, and a text to an attribute that holds text."""
+    for at, clone in enumerate(("20", "21", "20")):
+        lab.change("wells", at, clone=clone)
+    lab.record("well")["attributes"]["clone"] = {"one_of": [20, 21]}
+    lab.build()
+    lab.change("wells", 0, clone="22")
+    assert "'22' is not one of 20, 21" == lab.problem()["what"]

@@ -23,8 +23,9 @@ from cellbank.cells.started import Started
 from cellbank.model.changes import Changes
 from cellbank.model.progress import Progress, Said
 from cellbank.packages.build import Built
+from cellbank.packages.citation import Citation
 from cellbank.packages.export import Exported
-from cellbank.packages.facts import Branch, Citation, Event, Inspection, Share
+from cellbank.packages.facts import Branch, Event, Inspection, Share
 from cellbank.packages.install import Installation
 from cellbank.packages.nodes import DataNode, GroupNode, PackageNode
 from cellbank.packages.verify import Damage, Verified

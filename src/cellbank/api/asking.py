@@ -23,8 +23,9 @@ from cellbank.model.errors import (
     RemoteNotFound,
 )
 from cellbank.model.reference import Package, Reference
-from cellbank.packages import facts, resolve
-from cellbank.packages.facts import Branch, Citation, Event, Inspection, Share
+from cellbank.packages import citation, facts, resolve
+from cellbank.packages.citation import Citation
+from cellbank.packages.facts import Branch, Event, Inspection, Share
 from cellbank.storage import gc as _gc
 
 
@@ -149,9 +150,12 @@ def cite(ref: str, from_: str | None = None) -> Citation:
         else:
             state = resolve.state_in_store(found.store, found.package)
             where = found.store.need_installed(found.package).address
-    author, date = facts.credit(_history(ref, where), found.revision)
+        said = citation.said_of(found.reader.find("README"))
+    author, date = citation.credit(_history(ref, where), found.revision)
     shown = where if "://" in where else ""
-    return facts.cite(found.package, found.revision, state, author=author, date=date, where=shown)
+    return citation.cite(
+        found.package, found.revision, state, author=author, date=date, where=shown, said=said
+    )
 
 
 def _history(ref: str, where: str) -> Sequence[Event]:

@@ -13,7 +13,7 @@ from cellbank.model.errors import IntegrityError, PackageNotFound
 from cellbank.model.log import Record, State
 from cellbank.model.names import is_name
 from cellbank.model.reference import Package, Reference
-from cellbank.packages.facts import cite
+from cellbank.packages.citation import cite
 from cellbank.registry.service import Registry
 from cellbank.registry.tokens import Caller
 
@@ -105,7 +105,16 @@ class Pages:
             return Page(tag=tag, unchanged=True)
         package, state = reference.package, record.state
         author, date = self._shelf.credit(package, revision)
-        citation = cite(package, revision, state, author=author, date=date, where=asked.where)
+        summary = self._shelf.summary(package, revision, state)
+        citation = cite(
+            package,
+            revision,
+            state,
+            author=author,
+            date=date,
+            where=asked.where,
+            said=summary.said,
+        )
         body = render(
             "package.html",
             tab="package",
@@ -115,7 +124,7 @@ class Pages:
             state=state,
             revision=revision,
             names=names_of(revision, state),
-            summary=self._shelf.summary(package, revision, state),
+            summary=summary,
             versions=sorted(state.versions.items(), key=lambda v: version_order(v[0]))[::-1],
             tags=sorted({**state.tags, "latest": state.latest}.items()),
             history=self._shelf.history(package, asked.where),

@@ -21,7 +21,7 @@ from cellbank.model.errors import (
 from cellbank.model.log import Record, State
 from cellbank.model.manifest import Entry, ManifestReader, decode_header
 from cellbank.model.reference import Package, Reference, by_name, by_prefix
-from cellbank.packages.facts import credit
+from cellbank.packages.citation import Said, credit, said_of
 from cellbank.registry.service import Registry
 
 MAX_README: Final = 1 << 20
@@ -47,6 +47,7 @@ class Summary(msgspec.Struct, frozen=True):
     contents: Contents | None
     has_schema: bool
     licence: str
+    said: Said
 
 
 class Shelf:
@@ -130,6 +131,7 @@ class Shelf:
             reader = self._reader(package, revision)
             header = reader.header
             readme = self._readme(package, reader, state)
+            said = said_of(reader.find("README"))
             data = self._document(package, reader, ("SCHEMA",), state, MAX_BYTES)
             schema = None if data is None else self.schema(package, revision, state)
             return Summary(
@@ -138,7 +140,8 @@ class Shelf:
                 readme,
                 contents_of(reader) if header.entries <= MAX_LISTED else None,
                 schema is not None,
-                readme.licence or (schema.licence if schema else ""),
+                readme.licence or said.license or (schema.licence if schema else ""),
+                said,
             )
 
         return self._summaries.get((package, revision, len(state.gone)), look)

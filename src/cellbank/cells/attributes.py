@@ -8,7 +8,7 @@ from cellbank.cells.kinds import KINDS
 from cellbank.cells.kinds import Attribute as Standard
 from cellbank.cells.recipe import Attribute, Field, Record
 from cellbank.cells.table_rows import Rows
-from cellbank.cells.values import Spec
+from cellbank.cells.values import Missing, Spec, convert
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ def _spec(name: str, said: Attribute, standard: Standard | None, place: str) -> 
         said.nullable,
         said.format or ("%Y-%m-%d" if kind == "date" else ""),
         said.separator,
-        tuple(said.one_of),
+        tuple(_choice(choice, kind) for choice in said.one_of),
         said.minimum,
         said.maximum,
         _origin_of(name, said, place),
@@ -119,6 +119,14 @@ def _field_spec(
         said.separator,
         origin=_origin(name, said.column, said.value, f"{place}/{inside}" if inside else place),
     )
+
+
+def _choice(choice: object, kind: str) -> object:
+    """Return an allowed value as the attribute has it: 12 in YAML is the text 12 of a string."""
+    try:
+        return convert(choice, Spec("", kind.removeprefix("list[").removesuffix("]")))
+    except (ValueError, Missing, KeyError):
+        return choice
 
 
 def _origin(name: str, column: str, value: object, place: str) -> str:

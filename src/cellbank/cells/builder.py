@@ -75,11 +75,9 @@ def build_family(
         Something is wrong with recipe, tables or images: all of it.
     """
     made = read_recipe(path)
-    root = os.path.dirname(os.path.abspath(path))
     with store.transaction():
-        return _Build(store, owner, made, root, os.path.basename(path), watch).run(
-            stamp, executor, strict=strict
-        )
+        build = _Build(store, owner, made, os.path.abspath(path), watch)
+        return build.run(stamp, executor, strict=strict)
 
 
 class _Build:
@@ -88,14 +86,12 @@ class _Build:
     Invariant: no package changes before all tables and all images were found to be good.
     """
 
-    def __init__(
-        self, store: Store, owner: str, made: Recipe, root: str, name: str, watch: Watcher
-    ) -> None:
+    def __init__(self, store: Store, owner: str, made: Recipe, path: str, watch: Watcher) -> None:
         self._store = store
         self._owner = owner
         self._recipe = made
-        self._root = root
-        self._name = name
+        self._path = path
+        self._root, self._name = os.path.split(path)
         self._watch = watch
         self._problems = Problems()
 
@@ -107,12 +103,12 @@ class _Build:
         stager = self._stager()
         with filling(self._store) as batch:
             stager.batch = batch
-            images = Images(self._root, self._store, stager, self._problems, self._watch, executor)
+            images = Images(self._path, self._store, stager, self._problems, self._watch, executor)
 
             def commit() -> None:
                 batch.commit()
                 # Whatever stops the build from here on, these files need not be read again.
-                stager.cache.save()
+                stager.cache.save(keep=True)
 
             try:
                 images.take(found, self._recipe.records, commit)
@@ -120,9 +116,10 @@ class _Build:
             finally:
                 images.close()
             batch.commit()
-        images.finish()
+        images.remember(keep=True)
         self._fill_channels(found, images)
         built = self._build_all(found, images, stager, stamp, strict=strict)
+        images.remember(keep=False)
         stager.finish()
         return FamilyBuilt(
             self._owner,
@@ -150,7 +147,8 @@ class _Build:
 
     def _stager(self) -> Stager:
         mine = [p for p in self._store.installed_packages() if p.owner == self._owner]
-        return Stager(self._store, self._root, mine)
+        # By the recipe, not its folder: another recipe there has other images.
+        return Stager(self._store, self._path, mine)
 
     def _fill_channels(self, found: Mapping[str, Kept], images: Images) -> None:
         """Name the channels of fields of view by their images, where no table does."""

@@ -30,8 +30,8 @@ class Images:
 
     Parameters
     ----------
-    root
-        The folder of the recipe; no image lies outside of it.
+    path
+        The recipe; no image lies outside of its folder.
     store
         Where they are taken to.
     stager
@@ -46,17 +46,17 @@ class Images:
 
     def __init__(
         self,
-        root: str,
+        path: str,
         store: Store,
         stager: Stager,
         problems: Problems,
         watch: Watcher,
         executor: Executor | None,
     ) -> None:
-        root = os.path.realpath(root)
+        root = os.path.realpath(os.path.dirname(path))
         self._stager = stager
         self._problems = problems
-        self._looker = Looker(store, root, executor)
+        self._looker = Looker(store, f"{root}/{os.path.basename(path)}", executor)
         self._finder = Finder(root, problems)
         self._taker = Taker(stager, self._looker, problems, watch)
         self.taken: dict[str, dict[str, Taken]] = {}
@@ -194,9 +194,9 @@ class Images:
         size = sum(8 * cells.known.look.size for cells, _, _ in new)
         self._looker.pairs(trios, where, size)
 
-    def finish(self) -> None:
-        """Remember for the next build what was learned."""
-        self._looker.save()
+    def remember(self, *, keep: bool) -> None:
+        """Remember for the next build what was learned, with `keep` also what was known before."""
+        self._looker.save(keep=keep)
 
     def close(self) -> None:
         """End what was started to look at images."""

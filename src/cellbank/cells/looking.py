@@ -44,6 +44,14 @@ class Memory(msgspec.Struct):
         """Return one that knows nothing."""
         return cls({}, {}, {})
 
+    def and_also(self, other: "Memory") -> "Memory":
+        """Return what both know; where they differ, the other is right."""
+        return Memory(
+            {**self.images, **other.images},
+            {**self.pairs, **other.pairs},
+            {**self.made, **other.made},
+        )
+
 
 class Looker:
     """Looks at what is new, and remembers.
@@ -52,14 +60,14 @@ class Looker:
     ----------
     store
         Has the file in which it is remembered.
-    root
-        The folder whose images these are.
+    whose
+        The path of the recipe whose images these are.
     executor
         Where images are looked at; default: processes of this machine.
     """
 
-    def __init__(self, store: Store, root: str, executor: Executor | None) -> None:
-        self._path = store.files.path(f"caches/images/{digest_of(os.fsencode(root))}")
+    def __init__(self, store: Store, whose: str, executor: Executor | None) -> None:
+        self._path = store.files.path(f"caches/images/{digest_of(os.fsencode(whose))}")
         self._executor = executor
         self._own: Any = None
         self._same: dict[bytes, ImageFacts] = {}
@@ -137,7 +145,8 @@ class Looker:
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return Memory.empty()
 
-    def save(self) -> None:
-        """Remember for the next build what was learned."""
-        if self.after != self.before:
-            disk.write_cache(self._path, msgspec.msgpack.encode(self.after))
+    def save(self, *, keep: bool) -> None:
+        """Remember for the next build what was learned, with `keep` also what was known before."""
+        known = self.before.and_also(self.after) if keep else self.after
+        if known != self.before:
+            disk.write_cache(self._path, msgspec.msgpack.encode(known))

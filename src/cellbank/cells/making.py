@@ -83,6 +83,17 @@ class Making:
             if taken is not None and taken.known.look.size < SMALL_BELOW:
                 yield taken.known.digest
 
+    def _said(self) -> dict[str, Any]:
+        """Return what the package says of itself, for its citation; what is empty is left out."""
+        recipe = self._whole.recipe
+        said = {
+            "title": self._member.title,
+            "authors": recipe.authors,
+            "cite": recipe.cite,
+            "license": recipe.license,
+        }
+        return {name: value for name, value in said.items() if value}
+
     def _infos(self) -> Iterator[tuple[str, Found, dict[str, Any]]]:
         for kind, record in records_of(self._member, self._whole.found):
             related = self._whole.relations.of_record(kind, record.id)
@@ -102,7 +113,7 @@ class Making:
 
     def _sources(self, readme: bytes, schema: bytes) -> Iterator[Source]:
         """Yield the sources of all entries, those that are bytes in the order of their paths."""
-        yield Source.of_bytes("README", readme, "README.md")
+        yield Source.of_bytes("README", readme, "README.md", self._said())
         yield Source.of_bytes("SCHEMA", schema, "SCHEMA.json")
         for kind, record, info in self._infos():
             taken = self._whole.taken.get(kind, {}).get(record.id)

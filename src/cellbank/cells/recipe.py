@@ -252,6 +252,10 @@ class Recipe(Part, frozen=True):
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of recipes."""
     schema = msgspec.json.schema(Recipe)
+    # msgspec does not say which keys a mapping may have.
+    voxel = schema["$defs"]["Image"]["properties"]["voxel_size"]
+    described = {"description": "Along this axis."} | voxel["additionalProperties"]
+    voxel |= {"properties": dict.fromkeys("ZYX", described), "additionalProperties": False}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "cellbank.yaml"} | {
         key: value for key, value in schema.items() if key != "title"
     }

@@ -205,6 +205,15 @@ def _cases(path: Path, names: Collection[str]) -> Iterator[Wrong]:
             yield (*path, name), what, "Choose another: tables do not tell them apart."
 
 
+def _holes(path: Path, template: str, records: dict[str, Record]) -> Iterator[Wrong]:
+    """Check that a name of packages is made of what lines have."""
+    line = records.get("line")
+    known = {"key", "id", *KINDS["line"].attributes, *(line.attributes if line else ())}
+    for hole in HOLE.findall(template):
+        if line is not None and hole and hole not in known:
+            yield path, f"a line has no attribute {hole!r}", _did_you_mean(hole, known)
+
+
 def _standard_field(kind: str, attribute: Any, name: str) -> str:
     standard = KINDS[kind].attributes.get(attribute)
     field = (standard.fields or {}).get(name) if standard else None
@@ -254,6 +263,7 @@ def _packages(packages: Packages, records: dict[str, Record]) -> Iterator[Wrong]
         path: Path = ("packages", "per_line", "name")
         named.append((path, HOLE.sub("a1", packages.per_line.name.lower())))
         yield from _template(path, packages.per_line.name, "package")
+        yield from _holes(path, packages.per_line.name, records)
         if "line" not in records:
             what = "the recipe has no records of the kind line"
             yield ("packages", "per_line"), what, "Add records.line, or remove this."

@@ -50,6 +50,10 @@ class Console:
         if not self.quiet:
             emit(f"{safe(line)}\n", to_stdout=False)
 
+    def complain(self, line: str) -> None:
+        """Write a line about something wrong, also when quiet."""
+        emit(f"{safe(line)}\n", to_stdout=False)
+
     def _document(self, value: Any) -> None:
         import msgspec
 

@@ -28,7 +28,8 @@ def build_family(console: Console, owner: str, recipe: str, message: str, *, str
         else:
             show_problems(console, error.problems)
         raise
-    show_problems(console, [msgspec.to_builtins(problem) for problem in built.problems])
+    if not console.quiet:
+        show_problems(console, [msgspec.to_builtins(problem) for problem in built.problems])
     lines = [_line(package) for package in built.packages]
     records = ", ".join(
         some(count, group.removesuffix("s"), group) for group, count in built.records.items()
@@ -48,7 +49,7 @@ def _line(built: Any) -> str:
 
 
 def show_problems(console: Console, problems: Sequence[Mapping[str, Any]]) -> None:
-    """Show problems as a table, errors marked, on stderr."""
+    """Show problems as a table, on stderr."""
     if not problems or console.json:
         return
     rows = [("", "file", "row", "column", "what is wrong, and what to do")]
@@ -63,6 +64,6 @@ def show_problems(console: Console, problems: Sequence[Mapping[str, Any]]) -> No
         for problem in problems[:SHOWN_PROBLEMS]
     ]
     for line in columns(rows, right=[2]):
-        console.note(line)
+        console.complain(line)
     if len(problems) > SHOWN_PROBLEMS:
-        console.note(f"… and {len(problems) - SHOWN_PROBLEMS:,} more (--json lists all)")
+        console.complain(f"… and {len(problems) - SHOWN_PROBLEMS:,} more (--json lists all)")

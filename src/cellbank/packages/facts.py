@@ -1,6 +1,5 @@
 """What can be told of a package: its facts, its tree, its share of the disk, its citation."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -176,69 +175,3 @@ def shares(store: Store, revisions: Mapping[Package, Iterable[str]]) -> list[Sha
         shared = sum(size for digest, size in objects.items() if users[digest] > 1)
         found.append(Share(str(package), sum(objects.values()) - shared, shared))
     return found
-
-
-class Citation(msgspec.Struct, frozen=True):
-    """How to cite a revision, in three forms."""
-
-    text: str
-    bibtex: str
-    cff: str
-
-    def __str__(self) -> str:
-        return f"{self.text}\n\n{self.bibtex}\n\n{self.cff}"
-
-
-def credit(events: Iterable[Event | Record], revision: str) -> tuple[str, str]:
-    """Return who brought a revision and when, by its log: the first who named it."""
-    author, date = "", ""
-    # The newest come first.
-    for event in events:
-        if event.revision == revision:
-            author, date = event.author, event.time
-    return author, date
-
-
-def _quoted(text: str) -> str:
-    """Return text as YAML has it in double quotes, which is JSON."""
-    return msgspec.json.encode(text).decode()
-
-
-def cite(
-    package: Package, revision: str, state: State, *, author: str, date: str, where: str
-) -> Citation:
-    """Return the citation of a revision; it names the revision, so it stays true for ever."""
-    version = next((v for v, r in sorted(state.versions.items()) if r == revision), "")
-    year = date[:4] or "n.d."
-    who = author or package.owner
-    named = f"{package}, version {version}" if version else str(package)
-    reference = f"{package}@{revision}"
-    text = (
-        f"{who} ({year}). {named} [data package]. Revision {revision}. {where}".rstrip(". ") + "."
-    )
-    key = f"{package.owner}_{package.name}_{revision[:8]}"
-    fields = {
-        "title": f"{{{package}}}",
-        "author": f"{{{re.sub('[{}]', '', who)}}}",
-        "year": year if date else "",
-        "version": version,
-        "note": f"data package, cellbank revision {revision}",
-        "howpublished": where,
-    }
-    body = "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items() if value)
-    cff = [
-        "cff-version: 1.2.0",
-        f'message: "To get exactly these data: cellbank install {reference}"',
-        "type: dataset",
-        f'title: "{package}"',
-        "authors:",
-        f"  - name: {_quoted(who)}",
-        f'version: "{version or revision[:12]}"',
-        "identifiers:",
-        "  - type: other",
-        f'    value: "{reference}"',
-        '    description: "cellbank revision"',
-    ]
-    if date:
-        cff.append(f'date-released: "{date[:10]}"')
-    return Citation(text, f"@misc{{{key},\n{body}}}", "\n".join(cff))

@@ -35,9 +35,15 @@ class Source(msgspec.Struct, frozen=True, gc=False):
     known: "Known | None" = None
 
     @classmethod
-    def of_bytes(cls, path: str, data: bytes, filename: str | None = None) -> "Source":
+    def of_bytes(
+        cls,
+        path: str,
+        data: bytes,
+        filename: str | None = None,
+        meta: dict[str, Any] | None = None,
+    ) -> "Source":
         """Return the source of an entry whose bytes are here."""
-        return cls(path, "", Look(len(data), 0, 0, 0), filename, data=data)
+        return cls(path, "", Look(len(data), 0, 0, 0), filename, meta, data=data)
 
     @classmethod
     def of_known(cls, path: str, known: "Known", filename: str | None = None) -> "Source":
@@ -108,11 +114,15 @@ class StatCache:
             self._changed = True
         return known
 
-    def save(self) -> None:
-        """Write the cache, if it has changed; without it the next build only takes longer."""
+    def save(self, *, keep: bool = False) -> None:
+        """Write the cache, if it has changed; without it the next build only takes longer.
+
+        With `keep`, what was not asked for this time stays: the build has not ended well yet.
+        """
         if self._changed or len(self._next) != len(self._known):
+            known = {**self._known, **self._next} if keep else self._next
             with suppress(OSError):
-                disk.write_cache(self._path, msgspec.msgpack.encode(self._next))
+                disk.write_cache(self._path, msgspec.msgpack.encode(known))
 
 
 def now() -> int:
