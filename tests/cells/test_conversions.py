@@ -8,6 +8,7 @@ import pytest
 import tifffile
 
 from cellbank.images import read_header
+from cellbank.packages import staging
 from tests.cells.lab import CHANNELS, E6, FOVS, VOXEL, Lab, pixels, revisions
 
 FOV = f"fovs/fov_{FOVS[0]}"
@@ -194,4 +195,17 @@ def test_a_real_plate_of_a_file_a_channel_becomes_a_package(lab: Lab, shared_dat
     assert np.array_equal(np.stack([tifffile.imread(file) for file in files.values()]), found)
     info = lab.info("aics_23", "fovs/fov_D03")
     assert list(names) == [channel["dye_name"] for channel in info["channels"]]
+    assert 0 == lab.build().images_read
+
+
+def test_small_images_that_were_made_lie_on_the_disk_where_memory_is_short(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "KEPT_BYTES", 0)
+    data = pixels(0)
+    tifffile.imwrite(lab.folder / "images/j.tif", data, imagej=True, metadata={"axes": "ZCYX"})
+    lab.change("fovs", 0, image="images/j.tif")
+    lab.build()
+    assert np.array_equal(data, image(lab, "cell_lines", f"{FOV}/image/load"))
+    assert not list((lab.home / "caches/pieces").iterdir())
     assert 0 == lab.build().images_read

@@ -105,16 +105,13 @@ class _Build:
             stager.batch = batch
             images = Images(self._path, self._store, stager, self._problems, self._watch, executor)
 
-            def commit() -> None:
-                batch.commit()
-                # Whatever stops the build from here on, these files need not be read again.
-                stager.cache.save(keep=True)
-
             try:
-                images.take(found, self._recipe.records, commit)
+                images.take(found, self._recipe.records, batch.commit)
                 images.check(found, self._recipe.records, self._recipe.label_overlap)
             finally:
                 images.close()
+                # Whatever stops the build, what is in the store by then is not read again.
+                stager.cache.save(keep=True)
             batch.commit()
         images.remember(keep=True)
         self._fill_channels(found, images)

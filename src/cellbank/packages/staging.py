@@ -113,7 +113,9 @@ class Stager:
         look = Look(part.size, 0, 0, 0)
         if part.size < SMALL_BELOW:
             with open(part.path, "rb") as small:
-                self._keep(digest, small.read(), always=True)
+                data = small.read()
+            if not self._keep(digest, data):
+                disk.write_cache(self._aside(digest), data)
             part.discard()
             return Known(look, digest, None)
         return Known(look, digest, self._take_part(part, digest, pieces or b""))
@@ -123,7 +125,7 @@ class Stager:
         name = digest_of(pieces) if pieces else None
         if name is not None:
             self._pieces[name] = pieces
-            disk.write_cache(self._pieces_path(name), pieces)
+            disk.write_cache(self._aside(name), pieces)
         with self._lock:
             twice = digest in self._held
             self._held.add(digest)
@@ -138,10 +140,12 @@ class Stager:
             self.batch.commit()
         return name
 
-    def _keep(self, digest: str, data: bytes, *, always: bool = False) -> None:
-        if digest not in self._kept and (always or self._kept_bytes + len(data) <= KEPT_BYTES):
+    def _keep(self, digest: str, data: bytes) -> bool:
+        """Keep a small object in memory if there is room; say whether it is there."""
+        if digest not in self._kept and self._kept_bytes + len(data) <= KEPT_BYTES:
             self._kept[digest] = data
             self._kept_bytes += len(data)
+        return digest in self._kept
 
     def path(self, known: Known, file: str) -> str:
         """Return where the bytes can be read, once the batch is committed."""
@@ -159,20 +163,21 @@ class Stager:
                 data = self._store.read_small(self._packed[digest], digest)
         # What was read just now is in no package yet; to search all of them takes long.
         if data is None and digest not in self._fresh:
-            data = self._from_sibling(digest)
+            data = self._set_aside(digest) or self._from_sibling(digest)
         return data
 
     def pieces(self, digest: str) -> bytes | None:
         """Return a list of pieces, if it is at hand."""
-        data = self._pieces.get(digest) or self._pieces_aside(digest) or self._from_sibling(digest)
+        data = self._pieces.get(digest) or self._set_aside(digest) or self._from_sibling(digest)
         if data is not None:
             # Another build that ends removes what lies aside.
             self._pieces[digest] = data
         return data
 
-    def _pieces_aside(self, digest: str) -> bytes | None:
+    def _set_aside(self, digest: str) -> bytes | None:
+        """Return what was put aside, if it is there and whole."""
         with suppress(OSError):
-            with open(self._pieces_path(digest), "rb") as file:
+            with open(self._aside(digest), "rb") as file:
                 data = file.read()
             if digest_of(data) == digest:
                 return data
@@ -200,13 +205,13 @@ class Stager:
         for digest in digests:
             self._packed.setdefault(digest, package)
 
-    def _pieces_path(self, digest: str) -> str:
+    def _aside(self, digest: str) -> str:
         return self._store.files.path(f"caches/pieces/{digest}")
 
     def finish(self) -> None:
-        """Remember the files for the next build; the lists of pieces are in packages now."""
+        """Remember the files for the next build; what was set aside is in packages now."""
         self.cache.save()
-        for digest in os.listdir(folder) if os.path.isdir(folder := self._pieces_path("")) else ():
+        for digest in os.listdir(folder) if os.path.isdir(folder := self._aside("")) else ():
             disk.remove(f"{folder}/{digest}")
 
 
