@@ -261,3 +261,18 @@ def test_two_lines_that_give_one_name_are_told(lab: Lab) -> None:
 def test_a_line_that_gets_the_name_of_another_package_is_told(lab: Lab) -> None:
     problem = lab.only(per_line={"name": "{line}"}, all="aics_23").problem()
     assert "packages.all and line_AICS_23 both get the name aics_23" == problem["what"]
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["random() < 0.5", "passage > RANDOM ( )", "seed_date < current_date", "now() > '2020-01-01'"],
+)
+def test_a_condition_that_may_choose_others_another_time_is_told(lab: Lab, where: str) -> None:
+    problem = lab.only(subsets={"some": {"where": where}}).problem()
+    assert "may give something else the next time" in problem["what"]
+
+
+def test_words_in_quotes_are_no_functions(lab: Lab) -> None:
+    condition = "clone <> 'random()' AND \"passage\" > 0"
+    built = lab.only(subsets={"some": {"where": condition}}).build()
+    assert ["aics/some"] == [one.package for one in built.packages]

@@ -186,6 +186,11 @@ def stratified(by_line: Mapping[str, Iterable[str]], count: int, seed: int) -> l
     return sorted(chosen)
 
 
+_QUOTED: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
+_WORD: Final = re.compile(r"([a-z_]\w*)\s*(\(?)")
+_NOW: Final = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+
+
 class ConditionError(ValueError):
     """A condition that cannot be asked; the text says why."""
 
@@ -203,6 +208,7 @@ def select(where: str, tables: Tables, specs: Mapping[str, list[Spec]]) -> list[
             table = quoted(KINDS[kind].group)
             # The names are ours; the path is that of a file we made.
             database.execute(f"CREATE TABLE {table} AS SELECT * FROM {tables.rows_of(kind)}")  # noqa: S608
+        _check_steady(where, database)
         database.execute("SET enable_external_access = false")
         clock = Timer(CONDITION_SECONDS, database.interrupt)
         clock.start()
@@ -220,6 +226,15 @@ def select(where: str, tables: Tables, specs: Mapping[str, list[Spec]]) -> list[
             # It must not stop what is closed.
             clock.join()
     return sorted(row[0] for row in rows)
+
+
+def _check_steady(where: str, database: Any) -> None:
+    """Refuse a condition that may choose others another day: the same tables, the same packages."""
+    asked = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
+    unsteady = {row[0] for row in database.execute(asked).fetchall()}
+    for word, call in _WORD.findall(_QUOTED.sub(" ", where.lower())):
+        if (call and word in unsteady) or word in _NOW:
+            raise ConditionError(f"{word} may give something else the next time")
 
 
 def _joined(specs: Mapping[str, list[Spec]]) -> str:
