@@ -83,6 +83,22 @@ def _spec(name: str, said: Attribute, standard: Standard | None, place: str) -> 
     if kind == "list[struct]" and not fields and standard and standard.fields:
         fields = dict.fromkeys(standard.fields)
     known = (standard.fields or {}) if standard else {}
+    return msgspec.structs.replace(
+        _base(name, said, standard, kind, _origin_of(name, said, place)),
+        one_of=tuple(_choice(choice, kind) for choice in said.one_of),
+        minimum=said.minimum,
+        maximum=said.maximum,
+        fields=tuple(
+            _field_spec(key, field, known.get(key), place, said.column)
+            for key, field in fields.items()
+        ),
+    )
+
+
+def _base(
+    name: str, said: Attribute | Field, standard: Standard | None, kind: str, origin: str
+) -> Spec:
+    """Return what attributes and fields have in common; where nothing is said, it is standard."""
     return Spec(
         name,
         kind,
@@ -91,14 +107,7 @@ def _spec(name: str, said: Attribute, standard: Standard | None, place: str) -> 
         said.nullable,
         said.format or ("%Y-%m-%d" if kind == "date" else ""),
         said.separator,
-        tuple(_choice(choice, kind) for choice in said.one_of),
-        said.minimum,
-        said.maximum,
-        _origin_of(name, said, place),
-        tuple(
-            _field_spec(key, field, known.get(key), place, said.column)
-            for key, field in fields.items()
-        ),
+        origin=origin,
     )
 
 
@@ -109,16 +118,8 @@ def _field_spec(
     if not isinstance(said, Field):
         said = Field(column=said or "")
     kind = said.type or (standard.type if standard else "string")
-    return Spec(
-        name,
-        kind,
-        said.description or (standard.description if standard else ""),
-        said.unit or (standard.unit if standard else ""),
-        said.nullable,
-        said.format or ("%Y-%m-%d" if kind == "date" else ""),
-        said.separator,
-        origin=_origin(name, said.column, said.value, f"{place}/{inside}" if inside else place),
-    )
+    where = f"{place}/{inside}" if inside else place
+    return _base(name, said, standard, kind, _origin(name, said.column, said.value, where))
 
 
 def _choice(choice: object, kind: str) -> object:
