@@ -1,13 +1,16 @@
 """What an image file says of itself: axes, shape, channels, pixel size. No pixel is read."""
 
 import math
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
+from cellbank.images.channel import Channel
 from cellbank.images.directory import UNCOMPRESSED, Directories, Page
-from cellbank.images.omexml import Described, InvalidOme, looks_like_ome, parse
+from cellbank.images.omexml import Described, looks_like_ome, no_such_scene, parse
 from cellbank.images.source import Source, Window, opened
+from cellbank.images.xmltree import InvalidOme
 
 _COMMON_TAGS: Final = 33432
 """Tags above this one are a vendor's own (but for those below)."""
@@ -54,6 +57,10 @@ class Layout(msgspec.Struct, frozen=True):
     """The pages of the image, in the order of the header's axes; None where one is missing."""
     offset: int | None = None
     """Where all planes lie, one behind the other, whatever the directories tell (ImageJ)."""
+    channels: tuple[Channel, ...] = ()
+    """What is known of channels beside their names."""
+    scenes: tuple[str, ...] = ("",)
+    acquired: datetime | None = None
 
 
 def read_header(source: Source) -> Header:
@@ -84,28 +91,35 @@ def read_header(source: Source) -> Header:
         return read_layout(window, Directories(window)).header
 
 
-def read_layout(window: Window, directories: Directories) -> Layout:
-    """Read a header and where the planes lie."""
+def read_layout(window: Window, directories: Directories, scene: int = 0) -> Layout:
+    """Read a header and where the planes lie; of a file with several images, of the one asked."""
     first = directories.first
     description = directories.text(first, 270)
     if looks_like_ome(description):
         try:
-            return _of_ome(directories, parse(description, window.name, first.samples))
+            return _of_ome(directories, description, scene)
         except InvalidOme as error:
-            return _of_pages(directories, f"invalid OME-XML: {error}")
+            if description.endswith(b">"):
+                return _of_pages(directories, f"invalid OME-XML: {error}", scene=scene)
     if len(directories) == 1 and _is_plain(first, description):
-        return _of_pages(directories)
+        return _of_pages(directories, scene=scene)
     from cellbank.images.series import read_series
 
-    found = read_series(window, description)
+    found = read_series(window, description, scene)
     header = msgspec.structs.replace(
         plain_header(directories, found.axes, found.shape, found.notes),
         format=found.format,
+        dtype=directories.page(found.pages[0] or 0).dtype if scene else first.dtype,
         channels=found.channels,
         pixel_size=found.pixel_size,
         images=found.images,
     )
-    return Layout(header, found.pages, found.offset)
+    return Layout(header, found.pages, found.offset, scenes=numbered(found.images))
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Return names for images that have none."""
+    return tuple(f"image {number}" for number in range(count))
 
 
 def plain_header(
@@ -136,27 +150,37 @@ def _is_plain(first: Page, description: bytes) -> bool:
     return not vendor and not description.startswith((b"{", b"ImageJ=", b"SCANIMAGE", b"<"))
 
 
-def _of_pages(directories: Directories, *notes: str) -> Layout:
+def _of_pages(directories: Directories, *notes: str, scene: int = 0) -> Layout:
     """Describe pages of which nothing is known but their order."""
     first = directories.first
     count = len(directories)
     if any(directories.page(n).like != first.like for n in range(1, count)):
         # Which of them belong together, nobody knows.
-        header = plain_header(directories, first.axes, first.shape, notes)
-        return Layout(msgspec.structs.replace(header, images=count), (0,))
+        _check_scene(directories, scene, count)
+        page = directories.page(scene)
+        header = msgspec.structs.replace(
+            plain_header(directories, page.axes, page.shape, notes), images=count, dtype=page.dtype
+        )
+        return Layout(header, (scene,), scenes=numbered(count))
+    _check_scene(directories, scene, 1)
     axes, shape = first.axes, first.shape
     if count > 1:
         axes, shape = f"I{axes}", (count, *shape)
     return Layout(plain_header(directories, axes, shape, notes), tuple(range(count)))
 
 
-def _of_ome(directories: Directories, described: Described) -> Layout:
-    first, notes = directories.first, list(described.notes)
-    order = described.order(len(directories))
-    shown = next((n for n in order if n is not None), None)
-    if shown is None:
-        raise InvalidOme("it places no page of this file")
-    page = directories.page(shown) if shown else first
+def _check_scene(directories: Directories, scene: int, count: int) -> None:
+    if not 0 <= scene < count:
+        raise no_such_scene(directories.name, scene, count)
+
+
+def _of_ome(directories: Directories, description: bytes, scene: int) -> Layout:
+    described = parse(description, directories.name, directories.first.samples, scene)
+    order, page = _placed(directories, described)
+    if page.samples != directories.first.samples:
+        described = parse(description, directories.name, page.samples, scene)
+        order, page = _placed(directories, described)
+    notes = list(described.notes)
     sizes = described.sizes
     if (sizes["Y"], sizes["X"], described.samples) != (page.height, page.width, page.samples):
         said = f"{sizes['Y']} × {sizes['X']} pixels of {described.samples} samples"
@@ -174,6 +198,21 @@ def _of_ome(directories: Directories, described: Described) -> Layout:
         dtype=page.dtype,
         channels=described.channels,
         pixel_size=described.pixel_size,
-        images=described.images,
+        images=len(described.scenes),
     )
-    return Layout(header, tuple(order))
+    return Layout(
+        header,
+        tuple(order),
+        channels=described.details,
+        scenes=described.scenes,
+        acquired=described.acquired,
+    )
+
+
+def _placed(directories: Directories, described: Described) -> tuple[list[int | None], Page]:
+    """Return the page of each plane, and the first of those pages."""
+    order = described.order(len(directories))
+    shown = next((n for n in order if n is not None), None)
+    if shown is None:
+        raise InvalidOme("it places no page of this file")
+    return order, directories.page(shown) if shown else directories.first

@@ -6,11 +6,15 @@ channels is read.
 
 import math
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
-from xml.etree.ElementTree import Element, ParseError, fromstring
+from xml.etree.ElementTree import Element
 
 import msgspec
 
+from cellbank.images.channel import Channel
+from cellbank.images.ome import children, image_of
+from cellbank.images.xmltree import InvalidOme, read_tree
 from cellbank.model.errors import BadImage
 
 _TIMES: Final = {"mm": 1e3, "cm": 1e4, "m": 1e6, "millimeter": 1e3, "millimetre": 1e3}
@@ -18,10 +22,6 @@ _PARTS: Final = {"nm": 1e3, "pm": 1e6, "Å": 1e4, "nanometer": 1e3, "nanometre":
 _MICRO: Final = {"µm", "μm", "um", "micron", "microns", "micrometer", "micrometre"}
 
 MAX_PLANES: Final = 1 << 24
-
-
-class InvalidOme(Exception):
-    """The description looks like OME-XML and is not."""
 
 
 class Block(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +33,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
 
 
 class Described(msgspec.Struct, frozen=True):
-    """What OME-XML says of the file's first image."""
+    """What OME-XML says of one of the file's images."""
 
     axes: str
     """All five, slowest first: `TZCYX`."""
@@ -43,7 +43,10 @@ class Described(msgspec.Struct, frozen=True):
     pixel_size: dict[str, float]
     blocks: tuple[Block, ...]
     notes: tuple[str, ...]
-    images: int = 1
+    scenes: tuple[str, ...] = ("",)
+    """Names of all images that have pixels; this is one of them."""
+    details: tuple[Channel, ...] = ()
+    acquired: datetime | None = None
 
     def order(self, pages: int) -> list[int | None]:
         """Return for each plane, in the order of the axes, its page; None where there is none."""
@@ -65,8 +68,10 @@ class Described(msgspec.Struct, frozen=True):
 
 
 def looks_like_ome(description: bytes) -> bool:
-    """Tell whether a page's description is meant to be OME-XML."""
-    return description[-16:].rstrip(b"\0 \r\n\t").endswith(b"OME>")
+    """Tell whether a page's description is meant to be OME-XML, be it damaged."""
+    if description[-16:].rstrip(b"\0 \r\n\t").endswith(b"OME>"):
+        return True
+    return description.lstrip()[:5] in {b"<?xml", b"<OME "} and b"<Pixels" in description
 
 
 def to_micrometre(value: float, unit: str) -> float | None:
@@ -80,35 +85,38 @@ def to_micrometre(value: float, unit: str) -> float | None:
     return value / _PARTS[unit] if unit in _PARTS else None
 
 
-def parse(description: bytes, name: str, samples: int) -> Described:
+def parse(description: bytes, name: str, samples: int, scene: int = 0) -> Described:
     """Read the OME-XML of a file whose first page has so many samples a pixel.
 
     Raises `InvalidOme`: It makes no sense. Raises `BadImage`: It has a DOCTYPE (entities can make a
-    small text huge), or parts of the image lie in other files.
+    small text huge), is far too long, or parts of the image lie in other files.
     """
-    try:
-        text = description.decode()
-    except UnicodeDecodeError:
-        text = description.decode("latin-1")
-    if "<!DOCTYPE" in text:
-        raise BadImage(name, "its OME-XML has a DOCTYPE, which is not allowed there")
-    try:
-        root = fromstring(text)  # noqa: S314
-    except ParseError as error:
-        raise InvalidOme(str(error)) from None
-    images = list(_children(root, "Image"))
-    if next(_children(root, "BinaryOnly"), None) is not None:
+    root, notes = read_tree(description, name)
+    if next(children(root, "BinaryOnly"), None) is not None:
         raise _elsewhere(name)
-    pixels = next((p for image in images for p in _children(image, "Pixels")), None)
-    if pixels is None:
+    # An image without pixels is none of the scenes.
+    said = [(i, p) for i in children(root, "Image") for p in children(i, "Pixels")]
+    if not said:
         raise InvalidOme("no image is described")
+    if not 0 <= scene < len(said):
+        raise no_such_scene(name, scene, len(said))
+    image, pixels = said[scene]
     _refuse_other_files(root, pixels, name)
     described = _described(pixels, samples)
-    return msgspec.structs.replace(described, images=len(images))
+    details = image_of(image)
+    return msgspec.structs.replace(
+        described,
+        scenes=tuple(i.get("Name") or i.get("ID") or f"image {n}" for n, (i, _) in enumerate(said)),
+        notes=(*notes, *described.notes),
+        details=details.channels,
+        acquired=details.acquired,
+    )
 
 
-def _children(element: Element, tag: str) -> Iterator[Element]:
-    return (child for child in element if child.tag.rpartition("}")[2] == tag)
+def no_such_scene(name: str, scene: int, count: int) -> BadImage:
+    """Return the error of a scene that is asked for and not there."""
+    only = "one scene" if count == 1 else f"scenes 0 to {count - 1}"
+    return BadImage(name, f"it has no scene {scene}: it has {only}")
 
 
 def _elsewhere(name: str) -> BadImage:
@@ -120,14 +128,14 @@ def _elsewhere(name: str) -> BadImage:
 
 
 def _refuse_other_files(root: Element, pixels: Element, name: str) -> None:
-    named = {
-        (uuid.text or "").strip()
-        for data in _children(pixels, "TiffData")
-        for uuid in _children(data, "UUID")
-    }
+    said = [uuid for data in children(pixels, "TiffData") for uuid in children(data, "UUID")]
+    named = {(uuid.text or "").strip() for uuid in said}
     own = root.get("UUID")
     # A file that was renamed still has its own UUID.
     if (own and named - {own}) or len(named) > 1:
+        raise _elsewhere(name)
+    paths = {uuid.get("FileName", "") for uuid in said}
+    if not own and any("/" in path or "\\" in path for path in paths):
         raise _elsewhere(name)
 
 
@@ -146,7 +154,7 @@ def _described(pixels: Element, samples: int) -> Described:
     if sorted(axes) != sorted("TCZYX") or axes[-2:] != "YX":
         raise InvalidOme(f"DimensionOrder is {axes[::-1][:40]!r}")
     sizes = {axis: _int(pixels, f"Size{axis}") for axis in axes}
-    channels = list(_children(pixels, "Channel"))
+    channels = list(children(pixels, "Channel"))
     said = _int(channels[0], "SamplesPerPixel", 1) if channels else 1
     spp = said if said > 1 else samples
     if spp > 1 and sizes["C"] % spp == 0:
@@ -188,7 +196,7 @@ def _pixel_sizes(pixels: Element) -> tuple[dict[str, float], list[str]]:
 
 
 def _blocks(pixels: Element, axes: str) -> Iterator[Block]:
-    for data in _children(pixels, "TiffData"):
+    for data in children(pixels, "TiffData"):
         one = 1 if "IFD" in data.attrib else -1
         count = _int(data, "PlaneCount", _int(data, "NumPlanes", one))
         first = {axis: _int(data, f"First{axis}", 0) for axis in axes[:-2]}

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import tifffile
 
-from cellbank.images.omexml import to_micrometre
+from cellbank.images.omexml import no_such_scene, to_micrometre
 from cellbank.images.source import Window
 from cellbank.model.errors import BadImage
 
@@ -16,7 +16,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 class Series(msgspec.Struct, frozen=True):
-    """What tifffile makes of the first image of a file."""
+    """What tifffile makes of an image of a file."""
 
     format: str
     axes: str
@@ -30,19 +30,21 @@ class Series(msgspec.Struct, frozen=True):
     pixel_size: dict[str, float] = {}
 
 
-def read_series(window: Window, description: bytes) -> Series:
-    """Read what is known of the first series that tifffile finds."""
+def read_series(window: Window, description: bytes, scene: int = 0) -> Series:
+    """Read what is known of a series that tifffile finds."""
     window.file.seek(0)
     # `_multifile`: no other file is opened because this one names it.
     with tifffile.TiffFile(window.file, _multifile=False) as tiff:
-        series = tiff.series[0]
+        count = len(tiff.series)
+        if not 0 <= scene < count:
+            raise no_such_scene(window.name, scene, count)
+        series = tiff.series[scene]
         axes, shape = str(series.axes), tuple(int(n) for n in series.shape)
         kind = "imagej-tiff" if tiff.is_imagej else "tiff"
         pages, offset = _places(window, series)
         details = _imagej(tiff) if tiff.is_imagej else {}
         # Where planes without a directory of their own are cut off, tifffile takes what is left.
         wanted = int((tiff.imagej_metadata or {}).get("images", 1))
-        count = len(tiff.series)
     if not axes.endswith(("YX", "YXS")) or len(axes) != len(shape):
         raise BadImage(window.name, f"its axes {axes} are not understood", "Save it as OME-TIFF.")
     planes = math.prod(shape[: axes.index("Y")])

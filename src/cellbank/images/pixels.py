@@ -1,0 +1,86 @@
+"""Where the pixels of one image come from, whatever the format: its header, and its planes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellbank.images.channel import Channel
+from cellbank.images.header import Header
+from cellbank.images.ome import Ome
+
+MAX_RATIO = 10_000
+"""A file that declares more pixels a byte than this, and many, is a bomb."""
+ALWAYS_ALLOWED = 256 << 20
+
+
+class Pixels(ABC):
+    """One image of a file: what it says of itself, and its planes.
+
+    Invariant: a plane is YX, or YXS where the header's axes end so; planes are numbered in C order
+    over the axes before. What is wrong with the content is a `BadImage`, whatever library reads it.
+    """
+
+    name: str
+    """For messages."""
+    header: Header
+    """Axes `T`, `C`, `Z` in any order, `I` or `Q` where they have no name, then `YX` or `YXS`."""
+    levels: tuple[tuple[int, int], ...]
+    """Height and width of the full size, then of smaller versions."""
+    channels: tuple[Channel, ...]
+    """At least one."""
+    scenes: tuple[str, ...]
+    """Names of all images in the file; this is one of them."""
+    acquired: datetime | None = None
+
+    @property
+    def ome(self) -> Ome | None:
+        """What OME-XML says, if there is any."""
+        return None
+
+    @abstractmethod
+    def planes(
+        self, numbers: Sequence[int], rows: slice, columns: slice, level: int = 0
+    ) -> Iterator[NDArray[Any]]:
+        """Yield planes, one after the other, in this machine's byte order.
+
+        Parameters
+        ----------
+        numbers
+            Of the planes, within the header's.
+        rows, columns
+            A region with step 1, inside the level's height and width. Nothing else is read.
+        level
+            Which of `levels`.
+
+        Yields
+        ------
+        NDArray[Any]
+            (rows, columns) or (rows, columns, samples).
+        """
+
+    def fill(
+        self,
+        out: NDArray[Any],
+        numbers: Sequence[int],
+        rows: slice,
+        columns: slice,
+        level: int = 0,
+    ) -> None:
+        """Read planes into `out`, (numbers, rows, columns[, samples])."""
+        for place, plane in zip(out, self.planes(numbers, rows, columns, level), strict=True):
+            place[...] = plane
+
+    def sample_shape(self, rows: slice, columns: slice) -> tuple[int, ...]:
+        """Return the shape of a region of a plane."""
+        header = self.header
+        last = (header.shape[-1],) if header.axes.endswith("S") else ()
+        return (rows.stop - rows.start, columns.stop - columns.start, *last)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the pixels, in this machine's byte order."""
+        return np.dtype(self.header.dtype)
