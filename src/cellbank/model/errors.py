@@ -8,7 +8,7 @@
     │                        ProblemsFound
     ├── NotSignedIn (3)      Forbidden
     ├── NotFound (4)         PackageNotFound RevisionNotFound EntryNotFound NotInstalled NotFetched
-    │                        RemoteNotFound
+    │                        RemoteNotFound AttributeNotFound
     ├── IntegrityError (5)   DigestMismatch NotCanonical BadPack Damaged ChainRefused
     ├── NetworkError (6)     Unreachable BadAnswer
     ├── DiskError (7)        DiskFull NewerFormat
@@ -193,6 +193,14 @@ class EntryNotFound(NotFound, AttributeError, KeyError):
     def __init__(self, package: str, path: str, near: Sequence[str] = ()) -> None:
         self.message = f"{package} has no {path}"
         self.advice = _near(near) or f"List what it has: cellbank tree {package}"
+
+
+class AttributeNotFound(NotFound, AttributeError, KeyError):
+    """A record, or what is known of it, has nothing of this name."""
+
+    def __init__(self, where: str, name: str, near: Sequence[str] = (), advice: str = "") -> None:
+        self.message = f"{where} has no {name}"
+        self.advice = " ".join(said for said in (_near(near), advice) if said)
 
 
 class NotInstalled(NotFound):
