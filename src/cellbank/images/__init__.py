@@ -10,21 +10,34 @@ from typing import TYPE_CHECKING, Any
 __all__ = [
     "Header",
     "LabelFacts",
+    "auto_limits",
     "check_data",
     "compare_labels",
+    "composite",
+    "outlines",
+    "overlay",
     "read_header",
     "read_planes",
+    "rgb",
     "write_ome_tiff",
 ]
 
 if TYPE_CHECKING:
+    from cellbank.images.compose import composite, rgb
     from cellbank.images.header import Header, read_header
     from cellbank.images.labels import LabelFacts, compare_labels
+    from cellbank.images.limits import auto_limits
     from cellbank.images.ometiff import write_ome_tiff
+    from cellbank.images.overlays import outlines, overlay
     from cellbank.images.planes import read_planes
     from cellbank.images.soundness import check_data
 
 _ROOMS = {
+    "auto_limits": "limits",
+    "composite": "compose",
+    "rgb": "compose",
+    "outlines": "overlays",
+    "overlay": "overlays",
     "Header": "header",
     "read_header": "header",
     "LabelFacts": "labels",
