@@ -11,7 +11,7 @@ import msgspec
 from cellbank.cells.kinds import KINDS, Attribute
 from cellbank.cells.values import iso_date
 from cellbank.model.errors import BadInput, NotFetched
-from cellbank.packages.nodes import DataNode, PackageNode, View
+from cellbank.packages.nodes import DataNode, View
 
 ISO: Final = "%Y-%m-%d"
 """What a date looks like where nobody says. Other forms are never guessed: 2/3 is two days."""
@@ -91,10 +91,9 @@ _schemas: WeakKeyDictionary[View, dict[str, Any]] = WeakKeyDictionary()
 def schema_of(view: View) -> dict[str, Any]:
     """Return the SCHEMA of a package, read once; empty where it has none, or none is here."""
     if view not in _schemas:
-        root = PackageNode(view, "")
-        found = root["SCHEMA"] if "SCHEMA" in root else None
+        there = view.is_group("", "SCHEMA") is False
         try:
-            _schemas[view] = document_of(found) if isinstance(found, DataNode) else {}
+            _schemas[view] = document_of(DataNode(view, "SCHEMA")) if there else {}
         except (NotFetched, BadInput):
             _schemas[view] = {}
     return _schemas[view]
