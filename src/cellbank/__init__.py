@@ -10,6 +10,8 @@ nuclei.ome.tif
 
 from typing import TYPE_CHECKING, Any
 
+from cellbank.model import watching
+
 __version__ = "0.1.0"
 
 _FUNCTIONS = (
@@ -72,6 +74,16 @@ if TYPE_CHECKING:
     from cellbank.model.errors import CellbankError
 
 
+def _watcher_for_here() -> Any:
+    """Return what shows the progress of jobs that nobody else watches."""
+    from cellbank.display import for_here
+
+    return for_here()
+
+
+watching.hand_down(_watcher_for_here)
+
+
 def __getattr__(name: str) -> Any:
     """Load what is asked for when it is asked for: `import cellbank` itself costs nothing."""
     import importlib
@@ -81,10 +93,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"cellbank.{name}")
     if name in _FUNCTIONS:
-        api = importlib.import_module("cellbank.api")
-        session = importlib.import_module("cellbank.api.session")
-        session.default_watcher[0] = importlib.import_module("cellbank.display").for_here
-        return getattr(api, name)
+        return getattr(importlib.import_module("cellbank.api"), name)
     raise AttributeError(f"module 'cellbank' has no attribute {name!r}")
 
 

@@ -4,13 +4,14 @@ import getpass
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from cellbank.model.errors import BadInput, RemoteNotFound
 
 DEFAULT_TIMEOUT: Final = 30.0
+DEFAULT_CACHE_LIMIT: Final = 2_000_000_000
 
 
 class RemoteConfig(msgspec.Struct, frozen=True):
@@ -20,11 +21,12 @@ class RemoteConfig(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The content of `config.json`."""
+    """The content of `config.json`; `cache_limit` is in bytes."""
 
     default: str = ""
     remotes: dict[str, RemoteConfig] = {}
     author: str = ""
+    cache_limit: Annotated[int, msgspec.Meta(ge=0)] = DEFAULT_CACHE_LIMIT
 
 
 class Config(msgspec.Struct, frozen=True):

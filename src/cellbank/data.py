@@ -10,6 +10,7 @@ from cellbank.model.errors import InvalidName, NotInstalled
 from cellbank.model.names import check_name, near
 from cellbank.model.reference import Package, Reference
 from cellbank.packages.nodes import PackageNode
+from cellbank.packages.opening import open_store
 from cellbank.packages.resolve import view_of
 from cellbank.storage.store import Store
 
@@ -24,8 +25,7 @@ class NotImportable(NotInstalled, ImportError):
 def _store() -> Store:
     from cellbank import config
 
-    found = config.read()
-    return Store.at(found.home, found.store_paths)
+    return open_store(config.read())
 
 
 def _names(owner: str) -> list[str]:

@@ -11,7 +11,6 @@ from cellbank.api.session import (
     fits,
     latest_at,
     looking,
-    open_store,
     remote_at,
     whole,
 )
@@ -26,6 +25,7 @@ from cellbank.model.reference import Package, Reference
 from cellbank.packages import citation, facts, resolve
 from cellbank.packages.citation import Citation
 from cellbank.packages.facts import Branch, Event, Inspection, Share
+from cellbank.packages.opening import open_store
 from cellbank.storage import gc as _gc
 
 
@@ -61,7 +61,7 @@ def ls(pattern: str = "*", from_: str | None = None) -> list[Listed]:
             except IntegrityError:
                 listed.append(Listed(str(package), "", want="damaged"))
                 continue
-            want = "all" if here.want.everything else ", ".join(here.want.paths) or "part"
+            want = str(here.want)
             borrowed = store.owner_of(package) is not store
             listed.append(Listed(str(package), here.revision, here.address, want, borrowed))
     return listed
@@ -93,7 +93,7 @@ def inspect(ref: str, from_: str | None = None) -> Inspection:
             resolve.state_in_store(store, package),
             where=here.address,
             installed=True,
-            want="all" if here.want.everything else ", ".join(here.want.paths) or "part",
+            want=str(here.want),
         )
 
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from cellbank import config as _config
-from cellbank.api.session import address_of, open_store, remote_at, watcher_or_default, whole
+from cellbank.api.session import address_of, remote_at, watcher_or_default, whole
 from cellbank.config import Config
 from cellbank.model.errors import IntegrityError, NotFound
 from cellbank.model.manifest import Entry
@@ -13,6 +13,7 @@ from cellbank.model.want import Installed
 from cellbank.packages import install as _install
 from cellbank.packages import resolve
 from cellbank.packages import verify as _verify
+from cellbank.packages.opening import open_store
 from cellbank.packages.verify import Damage, Verified
 from cellbank.storage import transfer
 from cellbank.storage.remote import Remote
@@ -175,8 +176,16 @@ def _mend(
 
 
 def _wanted_entries(store: Store, package: Package, revision: str) -> list[Entry]:
+    """Return the entries that must be here, and those that happen to be."""
     installed = store.need_installed(package)
     whole = list(store.reader(package, revision))
-    if installed.revision == revision and installed.want.list:
-        return list(store.reader(package, installed.want.list))
-    return whole
+    want = installed.want
+    if want.everything or not (want.metadata or installed.revision == revision):
+        return whole
+    due: set[str] = set()
+    if want.list and installed.revision == revision:
+        due = {entry.path for entry in store.reader(package, want.list)}
+    if want.metadata:
+        due |= {entry.path for entry in whole if entry.is_document}
+    here = _verify.lying_here(store, package, whole)
+    return [entry for entry in whole if entry.path in due or entry.digest in here]

@@ -4,12 +4,13 @@ import os
 from concurrent.futures import Executor
 
 from cellbank import config as _config
-from cellbank.api.session import inside_of, now, open_store, watcher_or_default
+from cellbank.api.session import inside_of, now, watcher_or_default
 from cellbank.cells.built import FamilyBuilt
 from cellbank.model.errors import BadInput
 from cellbank.model.names import check_name
 from cellbank.model.progress import Watcher
 from cellbank.packages.build import Stamp
+from cellbank.packages.opening import open_store
 
 RECIPE = "cellbank.yaml"
 

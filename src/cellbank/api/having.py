@@ -9,9 +9,9 @@ from cellbank import config as _config
 from cellbank.api.session import (
     inside_of,
     need_address,
-    open_store,
     remote_at,
     watcher_or_default,
+    whole,
 )
 from cellbank.model.errors import (
     BadInput,
@@ -24,6 +24,7 @@ from cellbank.packages import resolve
 from cellbank.packages.export import Exported
 from cellbank.packages.install import Installation
 from cellbank.packages.nodes import DataNode, GroupNode, PackageNode
+from cellbank.packages.opening import open_store
 from cellbank.storage import gc as _gc
 from cellbank.storage.gc import Collected
 
@@ -40,6 +41,7 @@ def install(
     ref: str,
     from_: str | None = None,
     *,
+    metadata_only: bool = False,
     dry_run: bool = False,
     allow_older: bool = False,
     confirm: Callable[[str], bool] | None = None,
@@ -56,6 +58,10 @@ def install(
     from_
         A URL, a folder or the name of a remote; default: `CELLBANK_REMOTE`, else where the package
         came from, else the default remote.
+    metadata_only
+        Leave out all entries that are no documents. They are fetched when they are loaded, and
+        `node.open()` reads only those parts of them that are asked for. What is installed in full
+        stays so.
     dry_run
         Only say what would be fetched.
     allow_older
@@ -78,14 +84,17 @@ def install(
         The name is here from another remote, and `from_` was not given.
     DiskFull
         Before the first byte.
+    InvalidReference
+        The metadata of a part was asked for.
     DigestMismatch
         The remote gave wrong bytes, twice. Nothing was installed.
     """
-    reference = Reference.parse(ref)
+    reference = whole(ref) if metadata_only else Reference.parse(ref)
     config = _config.read()
     store = open_store(config)
     address = need_address(config, store, reference.package, from_)
     options = _install.Options(
+        metadata=metadata_only,
         explicit=from_ is not None,
         dry_run=dry_run,
         allow_older=allow_older,

@@ -13,7 +13,6 @@ from cellbank.api.session import (
     need_address,
     new_draft,
     now,
-    open_store,
     remote_at,
     watcher_or_default,
 )
@@ -28,6 +27,7 @@ from cellbank.model.reference import Package, Reference
 from cellbank.packages import build as _build
 from cellbank.packages import resolve, scan
 from cellbank.packages.build import Built
+from cellbank.packages.opening import open_store
 from cellbank.storage import transfer
 from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store

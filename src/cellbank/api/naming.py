@@ -3,7 +3,7 @@
 import re
 
 from cellbank import config as _config
-from cellbank.api.session import address_of, new_draft, open_store, remote_at
+from cellbank.api.session import address_of, new_draft, remote_at
 from cellbank.config import Config
 from cellbank.model.errors import (
     PackageNotFound,
@@ -15,6 +15,7 @@ from cellbank.model.log import State
 from cellbank.model.names import check_tag, check_version, near
 from cellbank.model.reference import Package, Reference
 from cellbank.packages import resolve
+from cellbank.packages.opening import open_store
 from cellbank.storage import transfer
 from cellbank.storage.remote import BucketRemote, Remote
 from cellbank.storage.store import Store

@@ -1,7 +1,7 @@
 """What every public function opens first: the configuration, the store, the remote."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -18,33 +18,14 @@ from cellbank.model.errors import (
 )
 from cellbank.model.log import Draft
 from cellbank.model.manifest import ManifestReader, decode_header
-from cellbank.model.progress import Watcher, ignore
+from cellbank.model.progress import Watcher
 from cellbank.model.reference import Package, Reference
+from cellbank.model.watching import default_watcher
 from cellbank.packages import resolve
 from cellbank.packages.nodes import View
-from cellbank.storage.remote import BucketRemote, Remote
+from cellbank.packages.opening import open_remote, open_store
+from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store
-
-default_watcher: list[Callable[[], Watcher]] = [lambda: ignore]
-"""Makes what shows progress where the caller hands in nothing; the face sets it."""
-
-
-def open_store(config: Config) -> Store:
-    """Return the store of this user."""
-    return Store.at(config.home, config.store_paths)
-
-
-def open_remote(config: Config, address: str, *, create: bool = False) -> Remote:
-    """Return the remote at an address."""
-    if address.startswith(("http://", "https://")):
-        from cellbank.storage.http_client import normal_address
-        from cellbank.storage.http_remote import HttpRemote
-
-        # Tokens are kept by the normal form of an address.
-        normal = normal_address(address)
-        token = _config.token_for(config, address) or _config.token_for(config, normal)
-        return HttpRemote(address, token, config.timeout)
-    return BucketRemote.open(address, create=create)
 
 
 @contextmanager
@@ -86,7 +67,7 @@ def need_address(config: Config, store: Store, package: Package, named: str | No
 
 def watcher_or_default(watch: Watcher | None) -> Watcher:
     """Return what shall be told of progress."""
-    return default_watcher[0]() if watch is None else watch
+    return default_watcher() if watch is None else watch
 
 
 def now() -> str:

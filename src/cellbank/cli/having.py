@@ -16,12 +16,21 @@ OVERWRITE = "Overwrite? (y/n)"
 @click.argument("ref", metavar="REF", type=REF)
 @from_option()
 @click.option("-y", "--yes", is_flag=True, help="Replace an older revision without asking.")
+@click.option("--metadata-only", is_flag=True, help="Leave images out until they are loaded.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be downloaded.")
 @click.option("--allow-older", is_flag=True, help="Accept a remote whose history went back.")
 def install(
-    console: Console, ref: str, from_: str | None, yes: bool, dry_run: bool, allow_older: bool
+    console: Console,
+    ref: str,
+    from_: str | None,
+    yes: bool,
+    metadata_only: bool,
+    dry_run: bool,
+    allow_older: bool,
 ) -> None:
     """Bring a package, or a part of it: only what is not here yet.
+
+    With --metadata-only come its tree and all documents; everything else comes when it is loaded.
 
     Where another revision is installed, you are asked at a terminal before it is replaced;
     elsewhere it is replaced. The earlier one stays and can be loaded as owner/name@revision.
@@ -32,6 +41,7 @@ def install(
         done = having.install(
             ref,
             from_,
+            metadata_only=metadata_only,
             dry_run=dry_run,
             allow_older=allow_older,
             confirm=_confirm(console, yes=yes),

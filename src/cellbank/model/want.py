@@ -27,6 +27,11 @@ class Want(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether all entries are wanted."""
         return not self.list and not self.metadata
 
+    def __str__(self) -> str:
+        if self.everything:
+            return "all"
+        return ", ".join(["metadata"] * self.metadata + self.paths) or "part"
+
 
 class Installed(msgspec.Struct, frozen=True, omit_defaults=True):
     """One package in this store: where it came from, its revision, and what of it is wanted.

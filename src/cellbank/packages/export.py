@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -71,21 +72,20 @@ def export(
 ) -> Exported:
     """Write the entries below a path into a folder.
 
-    Raises `WouldOverwrite` before anything is written if a file is in the way and `force` is not
-    given, `DiskFull` if it would not fit, `NotFetched` if some of it is not in the store, and
-    `DigestMismatch` if something in the store is damaged.
+    What was left out of the store at a metadata-only install is fetched first. Raises
+    `WouldOverwrite` before anything is written if a file is in the way and `force` is not given,
+    `DiskFull` if it would not fit, `NotFetched` if some of it is not in the store and stays away,
+    and `DigestMismatch` if something in the store is damaged.
     """
     one = view.reader.find(below) if below else None
     wanted = targets([one] if one else view.reader.under(below), below)
     check_targets(wanted)
     _check_folder(folder, wanted, force=force)
     total = sum(entry.size for entry in wanted.values())
-    free = disk.free_bytes(os.path.abspath(folder))
-    if total > free:
-        raise DiskFull(folder, total, free)
-    missing = _missing(view, wanted.values())
-    if missing:
-        raise NotFetched(str(view.package), missing)
+    _check_room(folder, total)
+    if lacking := _lacking(view, wanted.values()):
+        view.fetch(lacking, watch)
+        _check_room(folder, total)
     counter = Counter("export", total, watch)
     tree = disk.Tree(folder)
     try:
@@ -117,16 +117,23 @@ def _check_folder(folder: str, wanted: dict[str, Entry], *, force: bool) -> None
         raise WouldOverwrite(sorted(there))
 
 
-def _missing(view: View, entries: Iterable[Entry]) -> str:
-    small: dict[str, str] = {}
-    for entry in entries:
-        if entry.size >= SMALL_BELOW:
-            if view.store.object_path(entry.digest, entry.size) is None:
-                return entry.path
-        else:
-            small.setdefault(entry.digest, entry.path)
-    lacking = small.keys() - view.store.has_small(view.package, small)
-    return min((small[digest] for digest in lacking), default="")
+def _check_room(folder: str, needed: int) -> None:
+    free = disk.free_bytes(os.path.abspath(folder))
+    if needed > free:
+        raise DiskFull(folder, needed, free)
+
+
+def _lacking(view: View, entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries whose bytes are not in the store."""
+    listed = sorted(entries, key=attrgetter("path"))
+    small = {entry.digest for entry in listed if entry.size < SMALL_BELOW}
+    absent = small - view.store.has_small(view.package, small)
+    return [
+        entry
+        for entry in listed
+        if entry.digest in absent
+        or (entry.size >= SMALL_BELOW and not view.store.object_path(entry.digest, entry.size))
+    ]
 
 
 def _write_small(view: View, wanted: dict[str, Entry], tree: disk.Tree, counter: Counter) -> None:

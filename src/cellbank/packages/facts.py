@@ -160,11 +160,14 @@ def shares(store: Store, revisions: Mapping[Package, Iterable[str]]) -> list[Sha
     users: Counter[str] = Counter()
     for package, named in revisions.items():
         objects: dict[str, int] = {}
+        small: dict[str, int] = {}
         for revision in named:
             for entry in store.reader(package, revision):
-                here = entry.size < SMALL_BELOW or store.object_path(entry.digest, entry.size)
-                if here:
+                if entry.size < SMALL_BELOW:
+                    small[entry.digest] = entry.size
+                elif store.object_path(entry.digest, entry.size):
                     objects[entry.digest] = entry.size
+        objects |= {digest: small[digest] for digest in store.has_small(package, small)}
         for table in store.named_tables(package):
             if table.size < SMALL_BELOW or store.object_path(table.digest, table.size):
                 objects[table.digest] = table.size

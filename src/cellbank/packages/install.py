@@ -36,9 +36,10 @@ class Options(msgspec.Struct, frozen=True):
     """How to install.
 
     `confirm` is asked before an older revision is replaced; `explicit` says that the user named
-    the remote in this very call.
+    the remote in this very call; `metadata` leaves out all entries that are no documents.
     """
 
+    metadata: bool = False
     explicit: bool = False
     dry_run: bool = False
     allow_older: bool = False
@@ -67,7 +68,11 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         revision = at_remote(remote, reference, newest)
         _warn(newest, reference, say)
         reader = transfer.fetch_manifest(store, remote, package, revision)
-        want, entries = wanted(reader, reference.path, before, revision, package)
+        want, entries = wanted(
+            reader, reference.path, before, revision, package, metadata=options.metadata
+        )
+        if options.metadata and not want.metadata:
+            say(f"{package} is installed in full already, and stays so")
         plan = transfer.plan_fetch(entries, transfer.present_in(store, package))
         tables = _tables(remote, package, revision, newest, before, say)
         more = plan_tables(store, package, tables)
@@ -100,7 +105,7 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         transfer.check_room(store, result.bytes)
         _bring(store, remote, package, plan, options.watch)
         tables = fetch_tables(store, remote, package, tables, options.watch)
-        want = _keep_list(store, package, want, entries)
+        want = _keep_list(store, package, want, reader)
         # What was fetched just now is new; what was here may have been condemned meanwhile.
         counted = {entry.digest for entry in entries} | {t.digest for t in tables.values()}
         store.check_spared(counted - plan.large.keys() - more.large.keys())
@@ -169,23 +174,35 @@ def _warn(newest: Kept, reference: Reference, say: Callable[[str], None]) -> Non
 
 
 def wanted(
-    reader: ManifestReader, path: str, before: Installed | None, revision: str, package: Package
+    reader: ManifestReader,
+    path: str,
+    before: Installed | None,
+    revision: str,
+    package: Package,
+    *,
+    metadata: bool = False,
 ) -> tuple[Want, list[Entry]]:
-    """Return what is wanted after an install of `path`, and its entries.
+    """Return what is wanted after an install of `path`, or of the metadata, and its entries.
 
-    A part of the revision that is here adds to the parts that are here.
+    A part adds to the parts and the metadata that are here, and metadata to the parts.
     """
-    if not path:
+    if not path and not metadata:
         return Want(), list(reader)
     check_path(reader, package, path)
-    paths = {path}
-    if before is not None and before.want.paths:
-        paths |= set(before.want.paths)
-    elif before is not None and before.want.everything and before.revision == revision:
+    old = before.want if before is not None else Want()
+    if before is not None and old.everything and before.revision == revision:
         return Want(), list(reader)
-    parts = sorted(_outermost(paths))
-    chosen = [entry for part in parts for entry in _of_part(reader, part)]
-    return Want(paths=parts), sorted(chosen, key=attrgetter("path"))
+    parts = sorted(_outermost({path, *old.paths} - {""}))
+    want = Want(metadata=metadata or old.metadata, paths=parts)
+    return want, entries_of(reader, want)
+
+
+def entries_of(reader: ManifestReader, want: Want) -> list[Entry]:
+    """Return the entries of a revision that are metadata or lie in parts, as `want` says."""
+    chosen = {entry.path: entry for part in want.paths for entry in _of_part(reader, part)}
+    if want.metadata:
+        chosen |= {entry.path: entry for entry in reader if entry.is_document}
+    return sorted(chosen.values(), key=attrgetter("path"))
 
 
 def _of_part(reader: ManifestReader, part: str) -> Iterable[Entry]:
@@ -211,11 +228,11 @@ def _bring(store: Store, remote: Remote, package: Package, plan: Plan, watch: Wa
         transfer.fetch(store, remote, package, plan, watch)
 
 
-def _keep_list(store: Store, package: Package, want: Want, entries: list[Entry]) -> Want:
-    """Keep the manifest of the chosen entries, so that what belongs here can be told for ever."""
+def _keep_list(store: Store, package: Package, want: Want, reader: ManifestReader) -> Want:
+    """Keep the manifest of the entries in parts, so that what belongs here can be told for ever."""
     if not want.paths:
         return want
-    made = Manifest.of(entries)
+    made = Manifest.of(entries_of(reader, Want(paths=want.paths)))
     parts = {made.revision: made.data, **made.pages}
     here = store.has_small(package, parts)
     fresh = [(digest, data) for digest, data in parts.items() if digest not in here]

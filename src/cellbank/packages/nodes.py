@@ -2,16 +2,22 @@
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from io import BytesIO
-from typing import IO, Any, Final, overload
+from typing import IO, TYPE_CHECKING, Any, Final, overload
 
 from cellbank.model.digest import SMALL_BELOW
 from cellbank.model.errors import AmbiguousAttribute, Damaged, EntryNotFound, NotFetched
 from cellbank.model.manifest import Entry, ManifestReader
 from cellbank.model.names import aliases, fixed_names, near
+from cellbank.model.progress import Watcher
 from cellbank.model.reference import Package
+from cellbank.model.shown import shower
 from cellbank.storage.store import Store
+
+if TYPE_CHECKING:
+    from cellbank.packages.origin import Origin
 
 LONG: Final = 22
 """A group with more children than this is printed in part."""
@@ -27,6 +33,7 @@ class View:
         self.revision = revision
         self.current = current
         self.reader: ManifestReader = store.reader(package, revision)
+        self._origin: Origin | None = None
         self._children: dict[str, tuple[list[str], list[str]]] = {}
         self._groups: dict[str, dict[str, bool]] = {}
 
@@ -42,6 +49,27 @@ class View:
         if path not in self._children:
             self._children[path] = self.reader.children(path)
         return self._children[path]
+
+    def origin(self) -> "Origin | None":
+        """Return where entries come from that are not here; None where they stay away.
+
+        They come where the package was installed with its metadata only.
+        """
+        installed = self.store.installed(self.package)
+        if installed is None or not installed.want.metadata:
+            return None
+        if self._origin is None or not self._origin.is_of(installed):
+            from cellbank.packages.origin import Origin
+
+            self._origin = Origin(self.store, self.package, installed)
+        return self._origin
+
+    def fetch(self, entries: Sequence[Entry], watch: Watcher | None = None) -> None:
+        """Bring entries into the store; raises `NotFetched` where they stay away."""
+        origin = self.origin()
+        if origin is None:
+            raise NotFetched(str(self.package), entries[0].path)
+        origin.fetch(entries, watch)
 
     @property
     def label(self) -> str:
@@ -124,6 +152,14 @@ class GroupNode:
     def _full(self, path: str) -> str:
         return f"{self._path}/{path}" if self._path else path
 
+    def _read_file(self, path: str) -> bytes | None:
+        """Return the bytes of the entry at a path below, None if there is no such entry."""
+        full = self._full(path)
+        if self._view.reader.find(full) is None:
+            return None
+        with DataNode(self._view, full).open() as file:
+            return file.read()
+
     # --- as a container
 
     def __len__(self) -> int:
@@ -201,6 +237,9 @@ class GroupNode:
         # Groups end in a newline each, data are joined by newlines: as its ancestor printed.
         return f"{self._title()}\n" + "".join(f"{name}/\n" for name in groups) + "\n".join(data)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return shower("mimebundle")(self)
+
 
 class PackageNode(GroupNode):
     """A package: the root of its tree."""
@@ -257,12 +296,17 @@ class DataNode:
     def __call__(self) -> str:
         """Return the path of a file with the bytes, checked; it has no extension.
 
+        Of a package that was installed with its metadata only, bytes that are not here are fetched.
         The file belongs to the store: read it, never write to it. Raises `NotFetched` where the
-        bytes are not in the store, `DigestMismatch` where they are damaged.
+        bytes are not in the store and stay away, `DigestMismatch` where they are damaged.
         """
-        found = self._view.store.file_of(self._view.package, self.entry)
+        view = self._view
+        found = view.store.file_of(view.package, self.entry)
         if found is None:
-            raise NotFetched(str(self._view.package), self._path)
+            view.fetch([self.entry])
+            found = view.store.file_of(view.package, self.entry)
+        if found is None:
+            raise NotFetched(str(view.package), self._path)
         return found
 
     @property
@@ -273,30 +317,50 @@ class DataNode:
     @property
     def named_path(self) -> str:
         """A path that ends in the original file name, for readers that go by extension."""
-        name = safe_filename(self.filename)
-        found = self._view.store.named_path(self._view.package, self.entry, name)
-        if found is None:
-            raise NotFetched(str(self._view.package), self._path)
-        return found
+        path = self()
+        return self._view.store.named_path(self.entry, path, safe_filename(self.filename))
 
     def __fspath__(self) -> str:
         return self.named_path
 
+    @property
+    def fetched(self) -> bool:
+        """Whether the bytes are in the store; where they are not, they are far away or stay so."""
+        store, entry = self._view.store, self.entry
+        if entry.size < SMALL_BELOW:
+            return bool(store.has_small(self._view.package, [entry.digest]))
+        return store.object_path(entry.digest, entry.size) is not None
+
     def open(self) -> IO[bytes]:
-        """Open the bytes for reading."""
-        if self.entry.size < SMALL_BELOW:
-            return BytesIO(self.bytes())
-        return open(self(), "rb")
+        """Open the bytes for reading.
+
+        Of a package that was installed with its metadata only, bytes that are not here come from
+        where the package came from: those parts that are read, each checked. Raises `NotFetched`
+        where they are not here and stay away.
+        """
+        view, entry = self._view, self.entry
+        if entry.size < SMALL_BELOW:
+            with suppress(Damaged):
+                return BytesIO(view.store.read_small(view.package, entry.digest))
+        else:
+            path = view.store.file_of(view.package, entry)
+            if path is not None:
+                return open(path, "rb")
+        origin = view.origin()
+        if origin is None:
+            raise NotFetched(str(view.package), self._path)
+        return origin.open(entry)
 
     def bytes(self) -> bytes:
-        """Return all the bytes, checked."""
-        if self.entry.size >= SMALL_BELOW:
-            with self.open() as file:
+        """Return all the bytes, checked; they are fetched as when the node is called."""
+        view, entry = self._view, self.entry
+        if entry.size >= SMALL_BELOW:
+            with open(self(), "rb") as file:
                 return file.read()
-        try:
-            return self._view.store.read_small(self._view.package, self.entry.digest)
-        except Damaged:
-            raise NotFetched(str(self._view.package), self._path) from None
+        with suppress(Damaged):
+            return view.store.read_small(view.package, entry.digest)
+        view.fetch([entry])
+        return view.store.read_small(view.package, entry.digest)
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -320,6 +384,9 @@ class DataNode:
 
     def __repr__(self) -> str:
         return "<DataNode>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return shower("mimebundle")(self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DataNode) and self._identity() == other._identity()

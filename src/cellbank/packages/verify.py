@@ -133,6 +133,21 @@ def verify_revision(
     ]
 
 
+def lying_here(store: Store, package: Package, entries: Iterable[Entry]) -> set[str]:
+    """Return the digests of those entries that have bytes in the store, good or bad."""
+    small: set[str] = set()
+    found: set[str] = set()
+    for entry in entries:
+        if entry.size < SMALL_BELOW:
+            small.add(entry.digest)
+        elif (
+            store.object_path(entry.digest, entry.size) is not None
+            or store.files.size(object_key(entry.digest)) is not None
+        ):
+            found.add(entry.digest)
+    return found | store.has_small(package, small)
+
+
 def _why_absent(store: Store, entry: Entry) -> str:
     path = store.files.path(object_key(entry.digest))
     try:

@@ -56,9 +56,22 @@ def mark(store: Place, *, skip: Package | None = None, earlier: bool = False) ->
         for table in store.named_tables(package):
             small.add(table.digest)
             marked.large.add(table.digest)
+        sparse = _only_metadata(store, package)
         for revision in revisions:
-            _mark_revision(store, package, revision, small, marked.large, read)
+            if revision != sparse:
+                _mark_revision(store, package, revision, small, marked.large, read)
+        if sparse:
+            _mark_revision(store, package, sparse, small, marked.large, set(), metadata=True)
     return marked
+
+
+def _only_metadata(store: Place, package: Package) -> str:
+    """Return the installed revision if all of it but its metadata is only here as a cache."""
+    installed = store.installed_here(package)
+    if installed is None or not installed.want.metadata:
+        return ""
+    logged = (kept.record.revision for kept in store.records(package))
+    return "" if installed.revision in logged else installed.revision
 
 
 def roots(store: Place, *, earlier: bool, skip: Package | None = None) -> dict[Package, list[str]]:
@@ -91,10 +104,13 @@ def _mark_revision(
     small: set[str],
     large: set[str],
     read: set[str],
+    *,
+    metadata: bool = False,
 ) -> None:
     """Mark what a revision reaches; headers and pages that were `read` are not read again.
 
-    That one is marked does not say that it was read: an entry may have the bytes of a header.
+    That one is marked does not say that it was read: an entry may have the bytes of a header. With
+    `metadata` only documents are reached.
     """
     if revision in read:
         return
@@ -107,6 +123,8 @@ def _mark_revision(
         small.add(page.digest)
         read.add(page.digest)
         for entry in decode_page(store.read_small(package, page.digest)):
+            if metadata and not entry.is_document:
+                continue
             (small if entry.size < SMALL_BELOW else large).add(entry.digest)
             if entry.pieces is not None:
                 small.add(entry.pieces)

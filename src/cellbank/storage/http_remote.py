@@ -28,7 +28,7 @@ from cellbank.storage.http_api import (
 )
 from cellbank.storage.http_client import HttpClient, Tries
 from cellbank.storage.http_exchange import Request, Trouble
-from cellbank.storage.http_streams import ObjectStream, PackStream
+from cellbank.storage.http_streams import Enough, ObjectStream, PackStream, RangeStream
 from cellbank.storage.http_upload import HttpUpload
 from cellbank.storage.remote import Remote, Sink
 
@@ -185,14 +185,53 @@ class HttpRemote(Remote):
                     tries.progressed()
                 tries.again(trouble)
             except NotFound:
-                raise Damaged(
-                    f"{package}: {self.address} does not give the object {digest}",
-                    "Tell its owner; the package may have to be pushed there again.",
-                ) from None
+                raise self._lacks(package, digest) from None
             else:
                 if answer.head.status == BEYOND_END and not before:
                     raise BadAnswer(self.address, "it refuses to send an object")
                 return
+
+    def read_range(self, package: Package, digest: str, start: int, stop: int) -> bytes:
+        """Return the bytes of a large object from `start` to before `stop`."""
+        tries = Tries(self._client.stop)
+        stream = RangeStream(self.address, start, stop)
+        while not stream.done:
+            before = len(stream.data)
+            try:
+                self._ask_range(package, digest, stream)
+            except Enough:
+                break
+            except Trouble as trouble:
+                if len(stream.data) - before >= PROGRESS_BYTES:
+                    tries.progressed()
+                tries.again(trouble)
+            except NotFound:
+                raise self._lacks(package, digest) from None
+        return bytes(stream.data)
+
+    def _ask_range(self, package: Package, digest: str, stream: RangeStream) -> None:
+        """Ask once for what has not come of a stretch; raises `Trouble` where less is sent."""
+        stream.restart()
+        request = Request(
+            "GET",
+            f"{path_of(package)}/objects/{digest}",
+            headers=(stream.header,),
+            sink=stream.take,
+            accept=(BEYOND_END,),
+        )
+        if self._client.once(request).head.status == BEYOND_END:
+            raise Damaged(
+                f"{package}: the object {digest} is cut short at {self.address}",
+                "Tell its owner; the package may have to be pushed there again.",
+            )
+        if not stream.done:
+            raise Trouble(Unreachable(self.address, "it sends less than was asked for"))
+
+    def _lacks(self, package: Package, digest: str) -> Damaged:
+        return Damaged(
+            f"{package}: {self.address} does not give the object {digest}",
+            "Tell its owner; the package may have to be pushed there again.",
+        )
 
     # --- writing
 

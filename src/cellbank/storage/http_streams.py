@@ -5,10 +5,13 @@ from typing import Final
 
 from cellbank.model.errors import BadAnswer
 from cellbank.storage.http_exchange import Head
+from cellbank.storage.local import Data
 from cellbank.storage.packs import MAX_PACK_BYTES, TRAILER_BYTES, PackIndex
 from cellbank.storage.remote import Sink
 
 PARTIAL: Final = 206
+MAX_SKIPPED_BYTES: Final = 64 << 20
+"""Where ranges are not known, so much of an object is let pass before what was asked for."""
 
 
 class PackStream:
@@ -92,6 +95,50 @@ class ObjectStream:
                 self._address, f"it sends another range than was asked for ({said[:60]})"
             )
         return 0
+
+
+class Enough(Exception):
+    """All that was asked for is here; what more is sent need not come."""
+
+
+class RangeStream:
+    """Collects the bytes of a stretch of an object, whatever part of the object is sent.
+
+    Invariant: `data` is what stands in the object from `start` on, and never goes beyond `stop`.
+    """
+
+    def __init__(self, address: str, start: int, stop: int) -> None:
+        self._address = address
+        self._start = start
+        self._stop = stop
+        self._stream = ObjectStream(address, start, self._keep)
+        self.data = bytearray()
+
+    @property
+    def header(self) -> str:
+        """The request header that asks for what has not come."""
+        return f"Range: bytes={self._start + len(self.data)}-{self._stop - 1}"
+
+    @property
+    def done(self) -> bool:
+        """Whether all is here."""
+        return len(self.data) == self._stop - self._start
+
+    def restart(self) -> None:
+        """Begin with a new answer."""
+        self._stream.restart()
+
+    def take(self, head: Head, chunk: memoryview) -> None:
+        """Take the next bytes; raises `Enough` where more comes than was asked for."""
+        if head.status != PARTIAL and self._start > MAX_SKIPPED_BYTES:
+            raise BadAnswer(self._address, "it sends whole objects where parts are asked for")
+        self._stream.take(head, chunk)
+
+    def _keep(self, chunk: Data) -> None:
+        room = self._stop - self._start - len(self.data)
+        self.data += memoryview(chunk)[:room]
+        if len(chunk) > room:
+            raise Enough
 
 
 def decode_missing(body: bytes, address: str) -> tuple[set[str], dict[str, int]]:

@@ -110,6 +110,13 @@ class Remote(ABC):
         """Give `sink` the bytes of a large object from `start`; the caller checks them."""
 
     @abstractmethod
+    def read_range(self, package: Package, digest: str, start: int, stop: int) -> bytes:
+        """Return the bytes of a large object from `start` to before `stop`; the caller checks them.
+
+        Several threads may read at once. Raises `Damaged`: The object is not there, or too short.
+        """
+
+    @abstractmethod
     def upload(
         self, package: Package, revision: str, header: bytes, reader: ManifestReader
     ) -> Upload:
@@ -201,10 +208,26 @@ class BucketRemote(Remote):
             for chunk in self.place.bucket.stream(object_key(digest), start):
                 sink(chunk)
         except FileNotFoundError:
+            raise self._lacks(package, digest) from None
+
+    def read_range(self, package: Package, digest: str, start: int, stop: int) -> bytes:
+        """Return the bytes of a large object from `start` to before `stop`."""
+        try:
+            data = self.place.bucket.read_range(object_key(digest), start, stop - start)
+        except FileNotFoundError:
+            raise self._lacks(package, digest) from None
+        if len(data) != stop - start:
             raise Damaged(
-                f"{package}: the object {digest} is missing in {self.address}",
+                f"{package}: the object {digest} is cut short in {self.address}",
                 "Push the package there again.",
-            ) from None
+            )
+        return data
+
+    def _lacks(self, package: Package, digest: str) -> Damaged:
+        return Damaged(
+            f"{package}: the object {digest} is missing in {self.address}",
+            "Push the package there again.",
+        )
 
     def upload(
         self, package: Package, revision: str, header: bytes, reader: ManifestReader

@@ -319,11 +319,8 @@ class Store(Place):
         disk.write_cache(mark, boot)
         return folder
 
-    def named_path(self, package: Package, entry: Entry, name: str) -> str | None:
-        """Return a path that ends in `name` and leads to the bytes of an entry, or None."""
-        path = self.file_of(package, entry)
-        if path is None:
-            return None
+    def named_path(self, entry: Entry, path: str, name: str) -> str:
+        """Return a path that ends in `name` and leads to `path`, the file of an entry."""
         folder = self.files.path(f"caches/named/{entry.digest}")
         named = f"{folder}/{name}"
         if not os.path.islink(named) or os.readlink(named) != path:

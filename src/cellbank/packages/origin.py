@@ -1,0 +1,86 @@
+"""Where a package came from whose images were left out: what is not here is had from there."""
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import IO, cast
+
+from cellbank import config as _config
+from cellbank.model.errors import Damaged
+from cellbank.model.manifest import Entry
+from cellbank.model.progress import Watcher
+from cellbank.model.reference import Package
+from cellbank.model.want import Installed
+from cellbank.model.watching import default_watcher
+from cellbank.packages.opening import open_cache, open_remote
+from cellbank.storage import transfer
+from cellbank.storage.compact import compact
+from cellbank.storage.pieces import Far, Pieces, RemoteFile
+from cellbank.storage.remote import Remote
+from cellbank.storage.store import Store
+
+
+class Origin:
+    """The remote of a package of which only the metadata is installed.
+
+    Parameters
+    ----------
+    store
+        Where fetched entries go.
+    package
+        The package.
+    installed
+        What of it is installed, and where it came from.
+    """
+
+    def __init__(self, store: Store, package: Package, installed: Installed) -> None:
+        self._store = store
+        self._package = package
+        self._installed = installed
+        self._config = _config.read()
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._remote: Remote | None = None
+        cache = open_cache(self._config, store)
+        self._far = Far(package, self._open_once, self._near, cache)
+
+    def is_of(self, installed: Installed) -> bool:
+        """Whether this serves what is installed now, in this process: connections do not fork."""
+        return self._installed == installed and self._process == os.getpid()
+
+    def fetch(self, entries: Sequence[Entry], watch: Watcher | None = None) -> None:
+        """Bring entries whole into the store; on return they are durable.
+
+        Without `watch` the watcher of this place is told of progress. Raises `DiskFull` before the
+        first byte, `DigestMismatch`, `Damaged`, `NetworkError`, `RemoteNotFound`; what was
+        verified until then is kept, and the same call goes on.
+        """
+        store, package = self._store, self._package
+        remote = open_remote(self._config, self._installed.address)
+        try:
+            with store.transaction():
+                plan = transfer.plan_fetch(entries, transfer.present_in(store, package))
+                transfer.fetch(store, remote, package, plan, watch or default_watcher())
+                if plan.parts or plan.documents or plan.other:
+                    compact(store, package, [self._installed.revision, *self._installed.earlier])
+        finally:
+            remote.close()
+
+    def open(self, entry: Entry) -> IO[bytes]:
+        """Open an entry that is not here, to be read by the parts that are wanted."""
+        file = RemoteFile(Pieces(self._far, entry), f"{self._package}/{entry.path}")
+        return cast("IO[bytes]", file)
+
+    def _open_once(self) -> Remote:
+        """Return the remote that all open files share."""
+        with self._lock:
+            if self._remote is None:
+                self._remote = open_remote(self._config, self._installed.address)
+            return self._remote
+
+    def _near(self, digest: str) -> bytes | None:
+        """Return a small object of the store, or None."""
+        try:
+            return self._store.read_small(self._package, digest)
+        except Damaged:
+            return None
