@@ -48,11 +48,10 @@ def outlines(labels: ArrayLike) -> NDArray[np.bool_]:
             "Take one plane: labels[z].",
         )
     edges = np.zeros(array.shape, bool)
-    for ours, theirs in ((array[1:], array[:-1]), (array[:, 1:], array[:, :-1])):
-        differ = ours != theirs
-        rows, columns = differ.shape
-        edges[-rows:, -columns:] |= differ
-        edges[:rows, :columns] |= differ
+    for plane, found in ((array, edges), (array.T, edges.T)):
+        differ = plane[1:] != plane[:-1]
+        found[1:] |= differ
+        found[:-1] |= differ
     edges &= array != 0
     return edges
 
