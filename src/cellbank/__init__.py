@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 _FUNCTIONS = (
     "build",
     "build_family",
+    "cache",
     "cite",
     "diff",
     "du",
@@ -40,7 +41,7 @@ _FUNCTIONS = (
     "version",
     "whoami",
 )
-_MODULES = ("api", "data", "model", "server")
+_MODULES = ("api", "cells", "data", "images", "model", "notebook", "server")
 
 __all__ = ["CellbankError", "__version__", *_FUNCTIONS]  # noqa: PLE0604
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from cellbank.api import (  # noqa: F401  re-exported by __getattr__
         build,
         build_family,
+        cache,
         cite,
         diff,
         du,

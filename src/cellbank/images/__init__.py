@@ -8,12 +8,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
+    "Channel",
     "Header",
+    "Image",
     "LabelFacts",
     "auto_limits",
     "check_data",
     "compare_labels",
     "composite",
+    "open",
     "outlines",
     "overlay",
     "read_header",
@@ -23,16 +26,22 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from cellbank.images.channel import Channel
     from cellbank.images.compose import composite, rgb
     from cellbank.images.header import Header, read_header
+    from cellbank.images.image import Image
     from cellbank.images.labels import LabelFacts, compare_labels
     from cellbank.images.limits import auto_limits
     from cellbank.images.ometiff import write_ome_tiff
+    from cellbank.images.opening import open  # noqa: A004
     from cellbank.images.overlays import outlines, overlay
     from cellbank.images.planes import read_planes
     from cellbank.images.soundness import check_data
 
 _ROOMS = {
+    "Channel": "channel",
+    "Image": "image",
+    "open": "opening",
     "auto_limits": "limits",
     "composite": "compose",
     "rgb": "compose",

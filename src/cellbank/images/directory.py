@@ -5,6 +5,7 @@ checked before it is used, and nothing is read but the directories. Pixels are t
 TIFF 6.0 (1992) and BigTIFF.
 """
 
+import copy
 import struct
 from collections.abc import Iterator
 from typing import Final
@@ -53,6 +54,8 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """Height and width of a tile; of a strip, its width is the page's."""
     tiled: bool
     tags: dict[int, Value]
+    at: int
+    """Where its directory lies."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -103,6 +106,12 @@ class Directories:
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def over(self, window: Window) -> "Directories":
+        """Return the same directories, read through another window."""
+        other = copy.copy(self)
+        other._window = window
+        return other
 
     def _bad(self, reason: str) -> BadImage:
         return BadImage(self.name, reason)
@@ -199,6 +208,7 @@ class Directories:
             segment=segment,
             tiled=tiled,
             tags=tags,
+            at=offset,
         )
 
     def _dtype(self, bits: int, sample_format: int) -> str:

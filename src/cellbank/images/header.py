@@ -59,7 +59,7 @@ class Layout(msgspec.Struct, frozen=True):
     """Where all planes lie, one behind the other, whatever the directories tell (ImageJ)."""
     channels: tuple[Channel, ...] = ()
     """What is known of channels beside their names."""
-    scenes: tuple[str, ...] = ("",)
+    scenes: tuple[str, ...] = ("image 0",)
     acquired: datetime | None = None
 
 

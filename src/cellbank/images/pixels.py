@@ -16,6 +16,9 @@ MAX_RATIO = 10_000
 """A file that declares more pixels a byte than this, and many, is a bomb."""
 ALWAYS_ALLOWED = 256 << 20
 
+UNNAMED = "QIJKLMNO"
+"""What axes are called that a file does not name; from the last to the first."""
+
 
 class Pixels(ABC):
     """One image of a file: what it says of itself, and its planes.
@@ -27,7 +30,7 @@ class Pixels(ABC):
     name: str
     """For messages."""
     header: Header
-    """Axes `T`, `C`, `Z` in any order, `I` or `Q` where they have no name, then `YX` or `YXS`."""
+    """Axes `T`, `C`, `Z` in any order, each once, then `YX` or `YXS`; unnamed ones are `UNNAMED`."""
     levels: tuple[tuple[int, int], ...]
     """Height and width of the full size, then of smaller versions."""
     channels: tuple[Channel, ...]

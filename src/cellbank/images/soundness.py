@@ -108,26 +108,26 @@ class Segments:
 
     def check(self, page: Page, where: str, *, decode: bool = True) -> None:
         """Check the segments of one page."""
-        offsets, counts = self.places(page, where)
-        height, width = page.segment
-        across = math.ceil(page.width / width)
-        down = math.ceil(page.height / height)
-        row = row_bytes(page)
-        for number, (offset, count) in enumerate(zip(offsets, counts, strict=True)):
-            if page.tiled and not offset and not count:
-                continue  # a tile without bytes is all zeros
-            part = f"{where}, {'tile' if page.tiled else 'strip'} {number}"
-            if offset + count > self._window.size:
-                raise self._bad(part, "is truncated: it ends behind the end of the file")
-            last = (number // across) % down == down - 1
-            rows = height
-            if last and not page.tiled:
-                rows = page.height - (down - 1) * height
-            if page.compression != UNCOMPRESSED:
-                if decode:
-                    self._decode(page, part, (offset, count), rows)
-            elif count < rows * row:
-                raise self._bad(part, f"has {count} bytes and needs {rows * row}")
+        places = zip(*self.places(page, where), strict=True)
+        for number, place in enumerate(places):
+            self.check_one(page, where, number, place, decode=decode)
+
+    def check_one(
+        self, page: Page, where: str, number: int, place: tuple[int, int], *, decode: bool = True
+    ) -> None:
+        """Check the segment with a number, at an offset and of a length in the file."""
+        offset, count = place
+        if page.tiled and not offset and not count:
+            return  # a tile without bytes is all zeros
+        part = f"{where}, {'tile' if page.tiled else 'strip'} {number}"
+        if offset + count > self._window.size:
+            raise self._bad(part, "is truncated: it ends behind the end of the file")
+        rows = _rows(page, number)
+        if page.compression != UNCOMPRESSED:
+            if decode:
+                self._decode(page, part, place, rows)
+        elif count < rows * row_bytes(page):
+            raise self._bad(part, f"has {count} bytes and needs {rows * row_bytes(page)}")
 
     def places(self, page: Page, where: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return offsets and lengths of a page's segments."""
@@ -196,6 +196,16 @@ class Segments:
         except ValueError:
             # The last strip may be as high as the others.
             return int(decode(data, out=_room(page, page.segment[0]), **options).nbytes)
+
+
+def _rows(page: Page, number: int) -> int:
+    """Return how many rows a segment has: the last strip may be shorter, a tile never is."""
+    height, width = page.segment
+    down = math.ceil(page.height / height)
+    across = math.ceil(page.width / width)
+    if page.tiled or (number // across) % down < down - 1:
+        return height
+    return page.height - (down - 1) * height
 
 
 def row_bytes(page: Page) -> int:

@@ -3,14 +3,15 @@
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeAlias
 
 from cellbank.model.errors import BadImage, CellbankError
 
-Source = str | os.PathLike[str] | BinaryIO
+Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | SharedFile"
 
 HEAD: Final = 8192
 """Most small files, and the directories of many large ones, lie within this."""
@@ -19,8 +20,8 @@ HEAD: Final = 8192
 class Window:
     """The bytes of one file, looked at piece by piece; never past its end."""
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        self.file = file
+    def __init__(self, file: "BinaryIO | SharedFile", name: str) -> None:
+        self.file: Any = file
         self.name = name
         file.seek(0)
         self._start, self._seen = 0, file.read(HEAD)
@@ -44,6 +45,24 @@ class Window:
         self._start, self._seen = offset, found
         return found[:length]
 
+    def into(self, view: memoryview, offset: int) -> None:
+        """Fill `view` with the bytes from `offset` on; raises `BadImage` where there are less."""
+        length = len(view)
+        start = offset - self._start
+        if start >= 0 and start + length <= len(self._seen):
+            view[:] = self._seen[start : start + length]
+            return
+        if offset < 0 or offset + length > self.size:
+            raise BadImage(
+                self.name, f"truncated: bytes {offset} to {offset + length} of {self.size}"
+            )
+        self.file.seek(offset)
+        while view:
+            count = _read_into(self.file, view)
+            if not count:
+                raise BadImage(self.name, "truncated: it became shorter while it was read")
+            view = view[count:]
+
     def _read(self, length: int) -> bytes:
         pieces = []
         while length and (piece := self.file.read(length)):
@@ -52,6 +71,68 @@ class Window:
         if length:
             raise BadImage(self.name, "truncated: it became shorter while it was read")
         return b"".join(pieces)
+
+
+def _read_into(file: Any, view: memoryview) -> int:
+    """Read into `view`; not every file object can do that itself."""
+    if hasattr(file, "readinto"):
+        return int(file.readinto(view) or 0)
+    data = file.read(len(view))
+    view[: len(data)] = data
+    return len(data)
+
+
+class SharedFile:
+    """A binary file for several readers at once: each has its own position, none disturbs others.
+
+    Invariant: the file is moved and read under one lock.
+    """
+
+    def __init__(self, file: BinaryIO, lock: "threading.Lock | None" = None) -> None:
+        self._file = file
+        self._lock = lock or threading.Lock()
+        self._at = 0
+        self.name = name_of(file)
+
+    def reader(self) -> "SharedFile":
+        """Return another reader of the same file, at its beginning."""
+        return SharedFile(self._file, self._lock)
+
+    def seekable(self) -> bool:
+        """Tell that it can be moved in."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a position and return it."""
+        if whence == os.SEEK_CUR:
+            offset += self._at
+        elif whence == os.SEEK_END:
+            with self._lock:
+                offset = self._file.seek(offset, os.SEEK_END)
+        if offset < 0:
+            raise OSError(errno.EINVAL, "before the beginning of the file")
+        self._at = offset
+        return offset
+
+    def read(self, length: int = -1) -> bytes:
+        """Return the next bytes, all that are left if `length` is negative."""
+        with self._lock:
+            self._file.seek(self._at)
+            found = self._file.read(length)
+        self._at += len(found)
+        return found
+
+    def readinto(self, view: memoryview) -> int:
+        """Read the next bytes into `view` and return how many."""
+        with self._lock:
+            self._file.seek(self._at)
+            count = _read_into(self._file, view)
+        self._at += count
+        return count
 
 
 def name_of(source: Source) -> str:
@@ -63,13 +144,13 @@ def name_of(source: Source) -> str:
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[Window]:
+def opened(source: Source, name: str = "") -> Iterator[Window]:
     """Open a source for reading. Whatever its content leads to is a `BadImage`.
 
     A file object must be seekable; its position is moved and it is not closed. An `OSError` of
-    the disk stays what it is.
+    the disk stays what it is. `name` is for messages.
     """
-    name = name_of(source)
+    name = name or name_of(source)
     with translated(name):
         if isinstance(source, (str, os.PathLike)):
             if not stat.S_ISREG(os.stat(source).st_mode):  # noqa: PTH116

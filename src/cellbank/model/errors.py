@@ -234,6 +234,25 @@ class RemoteNotFound(NotFound):
         )
 
 
+class ChannelNotFound(NotFound, KeyError):
+    """The image has no such channel."""
+
+    def __init__(
+        self, where: str, channel: str, near: Sequence[str] = (), known: Sequence[str] = ()
+    ) -> None:
+        self.message = f"{where} has no channel {channel}"
+        some = f"{', '.join(known[:12])}{' …' if len(known) > 12 else ''}"
+        self.advice = _near(near) or f"It has {some or 'one channel without a name'}."
+
+
+class AxisNotFound(NotFound, KeyError):
+    """The image has no such axis, or the axis is not so long."""
+
+    def __init__(self, where: str, axis: str, reason: str, advice: str = "") -> None:
+        self.message = f"{where}: {axis}: {reason}"
+        self.advice = advice
+
+
 # --- 5: integrity -----------------------------------------------------------------------------
 
 

@@ -1,0 +1,189 @@
+"""Opening an image, whatever it is: a path, a folder, a file, a node of a package."""
+
+import os
+import stat
+from typing import Any, BinaryIO, Final, Protocol, cast, runtime_checkable
+
+import msgspec
+
+from cellbank.images.channel import Channel
+from cellbank.images.header import planes_of
+from cellbank.images.image import Image
+from cellbank.images.pixels import Pixels
+from cellbank.images.source import SharedFile, Source, name_of, opened
+from cellbank.model.errors import AxisNotFound, BadImage, BadInput
+from cellbank.model.names import near
+
+_TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+@runtime_checkable
+class Entry(Protocol):
+    """An entry of a package, as its nodes are."""
+
+    @property
+    def filename(self) -> str:
+        """Its original file name."""
+        ...
+
+    def open(self) -> BinaryIO:
+        """Open its bytes."""
+        ...
+
+
+@runtime_checkable
+class Folder(Protocol):
+    """A folder of files that can only be read one by one, as a group of a package is."""
+
+    def _read_file(self, path: str) -> bytes | None: ...
+
+
+def open(  # noqa: A001  images.open, as webbrowser.open and gzip.open
+    source: Any, *, scene: int | str = 0, axes: str = "", reader: str | None = None
+) -> Image:
+    """Open an image; only its header is read.
+
+    Parameters
+    ----------
+    source
+        The path of a TIFF file or of an OME-Zarr folder; a binary file that can be moved in; an
+        entry of a package, or a group that holds an OME-Zarr.
+    scene
+        Which image of a file that holds several: its number or its name.
+    axes
+        What the axes are, such as `ZYX`, where the file does not say it or says it wrong.
+    reader
+        `bioio` reads by that library; by default it does so only what is neither TIFF nor OME-Zarr.
+
+    Returns
+    -------
+    Image
+        Its planes are read when they are asked for.
+
+    Raises
+    ------
+    BadImage
+        It is no image, or damaged, or has no such scene.
+    FileNotFoundError
+        There is no such file.
+
+    Examples
+    --------
+    >>> import io, numpy as np
+    >>> from cellbank import images
+    >>> file = io.BytesIO()
+    >>> planes = np.zeros((2, 4, 6), "uint16")
+    >>> images.write_ome_tiff(
+    ...     file, planes, axes="CYX", shape=planes.shape, dtype="uint16", channels=["DNA", "EGFP"]
+    ... )
+    >>> image = images.open(file)
+    >>> image
+    <Image CYX 2 × 4 × 6 uint16, DNA, EGFP>
+    >>> image.read(C="EGFP", Y=slice(0, 2)).shape
+    (2, 6)
+    """
+    if isinstance(source, Image):
+        return source
+    number = scene if isinstance(scene, int) else 0
+    pixels = _pixels(source, number, reader)
+    if isinstance(scene, str) and pixels.scenes[number] != scene:
+        if scene not in pixels.scenes:
+            close = near(scene, list(pixels.scenes))
+            advice = f"Did you mean {' or '.join(close)}?" if close else ""
+            raise BadImage(pixels.name, f"it has no scene {scene!r}", advice)
+        pixels = _pixels(source, pixels.scenes.index(scene), reader)
+    if axes:
+        _name_axes(pixels, axes)
+    return Image(pixels)
+
+
+def _pixels(source: Any, scene: int, reader: str | None) -> Pixels:
+    if reader not in {None, "bioio"}:
+        raise BadInput(f"there is no reader {reader!r}", "Leave it out, or say 'bioio'.")
+    if isinstance(source, Entry) and not isinstance(source, os.PathLike):
+        return _of_entry(source, scene, reader)
+    if isinstance(source, Entry) and hasattr(source, "digest"):
+        return _of_entry(source, scene, reader)
+    if isinstance(source, Folder):
+        from cellbank.images.zarr_pixels import ZarrPixels
+
+        return ZarrPixels(source, scene=scene)
+    if isinstance(source, (str, os.PathLike)):
+        return _of_path(os.fspath(source), scene, reader)
+    if not (hasattr(source, "read") and hasattr(source, "seek")):
+        kind = type(source).__name__
+        raise BadInput(f"an image cannot be opened from a {kind}", "Give a path, a file or a node.")
+    return _of_file(source, name_of(source), scene)
+
+
+def _of_entry(entry: Any, scene: int, reader: str | None) -> Pixels:
+    """Open an entry: by its path where its bytes are here, else as the file that it opens."""
+    name = str(getattr(getattr(entry, "entry", None), "path", "") or entry.filename)
+    if reader == "bioio":
+        return _vendor(entry.named_path, name, scene)
+    file = entry.open()
+    path = getattr(file, "name", None)
+    if isinstance(path, str) and os.path.isabs(path) and os.path.isfile(path):
+        file.close()
+        if not _is_tiff(path, name):
+            return _vendor(entry.named_path, name, scene)
+        return _tiff(path, name, scene)
+    return _of_file(file, name, scene)
+
+
+def _of_path(path: str, scene: int, reader: str | None) -> Pixels:
+    if reader == "bioio":
+        return _vendor(path, path, scene)
+    if stat.S_ISDIR(os.stat(path).st_mode):
+        from cellbank.images.zarr_pixels import ZarrPixels
+
+        return ZarrPixels(path, scene=scene)
+    return _tiff(path, path, scene) if _is_tiff(path, path) else _vendor(path, path, scene)
+
+
+def _of_file(file: Any, name: str, scene: int) -> Pixels:
+    shared = file if isinstance(file, SharedFile) else SharedFile(cast("BinaryIO", file))
+    with opened(shared.reader(), name) as window:
+        if window.at(0, min(4, window.size)) not in _TIFF:
+            raise BadImage(name, "it is no TIFF file", "Open other formats by their path.")
+    return _tiff(shared, name, scene)
+
+
+def _is_tiff(path: str, name: str) -> bool:
+    with opened(path, name) as window:
+        return window.at(0, min(4, window.size)) in _TIFF
+
+
+def _tiff(source: Source, name: str, scene: int) -> Pixels:
+    from cellbank.images.tiff_pixels import TiffPixels
+
+    return TiffPixels(source, name, scene)
+
+
+def _vendor(path: str, name: str, scene: int) -> Pixels:
+    from cellbank.images.vendor_pixels import VendorPixels
+
+    return VendorPixels(path, name=name, scene=scene)
+
+
+def _name_axes(pixels: Pixels, declared: str) -> None:
+    """Give the axes the names that were said."""
+    header = pixels.header
+    last = header.axes[header.axes.index("Y") :]
+    kept = "".join(axis for axis in declared if axis in last or axis in "TCZ")
+    if kept != declared or not declared.endswith(last) or len(set(declared)) != len(declared):
+        reason = f"{declared!r} are no axes for {header.axes} {header.shape}"
+        raise AxisNotFound(pixels.name, declared, reason, "They are T, C and Z, then YX or YXS.")
+    if len(declared) > len(header.axes):
+        # An axis of length 1 may be named; files leave it out.
+        declared = "".join(axis for axis in declared if axis in header.axes)
+    if len(declared) != len(header.axes):
+        raise AxisNotFound(
+            pixels.name, declared, f"it has {len(header.axes)} axes, {header.axes} {header.shape}"
+        )
+    pixels.header = msgspec.structs.replace(
+        header, axes=declared, planes=planes_of(declared, header.shape)
+    )
+    count = pixels.header.sizes.get("C", 1)
+    if count != len(pixels.channels):
+        pixels.channels = tuple(Channel(None, number) for number in range(count))

@@ -1,0 +1,138 @@
+"""Projections: an axis folded away plane by plane, in memory for the result and a few planes."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellbank.images.pixels import Pixels
+from cellbank.images.reading import plane_numbers
+from cellbank.images.selecting import Axis, Selection
+from cellbank.model.errors import BadInput
+
+How = str | float
+BUFFER: Final = 48 << 20
+"""Bytes of a stack of rows whose percentiles are taken at once."""
+
+
+class Fold(NamedTuple):
+    """How planes are folded: what comes of the first, and how another is added."""
+
+    dtype: Callable[[np.dtype[Any]], Any]
+    add: Callable[..., Any]
+
+
+_FOLDS: Final = {
+    "max": Fold(lambda dtype: dtype, np.maximum),
+    "min": Fold(lambda dtype: dtype, np.minimum),
+    "sum": Fold(lambda dtype: np.add.reduce(np.zeros(1, dtype)).dtype, np.add),
+    "mean": Fold(lambda dtype: np.mean(np.zeros(1, dtype)).dtype, np.add),
+}
+
+
+def project(
+    pixels: Pixels, selection: Selection, over: str, how: How, level: int = 0
+) -> NDArray[Any]:
+    """Fold axes away.
+
+    Parameters
+    ----------
+    pixels
+        The image.
+    selection
+        What of it is wanted; rows and columns without gaps.
+    over
+        Which of the leading axes are folded; those that the file leaves out change nothing.
+    how
+        `max`, `min`, `mean`, `sum`, or a percentile from 0 to 100.
+    level
+        Which of the image's levels.
+
+    Returns
+    -------
+    NDArray[Any]
+        All axes in their order, those that are folded or dropped with length 1. Exactly what numpy
+        gives for the whole array: same type, same values.
+
+    Raises
+    ------
+    BadInput
+        There is no such projection, or nothing is selected.
+    """
+    fold = _FOLDS.get(how) if isinstance(how, str) else None
+    if fold is None and (not isinstance(how, int | float) or not 0 <= how <= 100):
+        names = ", ".join(_FOLDS)
+        raise BadInput(f"there is no projection {how!r}", f"Take {names}, or a percentile: 0-100.")
+    if fold is None and pixels.dtype.kind == "c":
+        raise BadInput(f"{pixels.name}: complex numbers have no percentiles", "Take the mean.")
+    if not all(axis.places for axis in selection.all):
+        raise BadInput(f"{pixels.name}: nothing of it is selected", "Select one plane at least.")
+    one = {axis.name: Axis(axis.name, (0,), kept=True) for axis in selection.leading}
+    outer = tuple(one[a.name] if a.name in over else a for a in selection.leading)
+    inner = tuple(a if a.name in over else one[a.name] for a in selection.leading)
+    folded = plane_numbers(pixels, inner)
+    stacks = [[start + n for n in folded] for start in plane_numbers(pixels, outer)]
+    job = _Job(pixels, selection, stacks, level)
+    found = job.percentile(float(how)) if fold is None else job.fold(fold, mean=how == "mean")
+    return found.reshape(*(len(axis.places) for axis in outer), *found.shape[1:])
+
+
+class _Job(NamedTuple):
+    pixels: Pixels
+    selection: Selection
+    stacks: list[list[int]]
+    """For each plane of the result, the numbers of those that are folded into it."""
+    level: int
+
+    def _columns(self) -> slice:
+        places = self.selection.x.places
+        return slice(places[0], places[-1] + 1)
+
+    def _rows(self) -> slice:
+        places = self.selection.y.places
+        return slice(places[0], places[-1] + 1)
+
+    def fold(self, fold: Fold, *, mean: bool) -> NDArray[Any]:
+        """Add plane after plane, in the order in which they lie in the file."""
+        pixels, rows, columns = self.pixels, self._rows(), self._columns()
+        # numpy, too, adds halves as singles.
+        dtype = np.dtype(
+            np.float32
+            if mean and pixels.dtype.itemsize == 2 and pixels.dtype.kind == "f"
+            else fold.dtype(pixels.dtype)
+        )
+        made = np.empty((len(self.stacks), *pixels.sample_shape(rows, columns)), dtype)
+        jobs = sorted((number, n) for n, stack in enumerate(self.stacks) for number in stack)
+        begun: set[int] = set()
+        planes = pixels.planes([number for number, _ in jobs], rows, columns, self.level)
+        for (_, place), plane in zip(jobs, planes, strict=True):
+            if place in begun:
+                fold.add(made[place], plane, out=made[place], casting="unsafe")
+            else:
+                made[place] = plane
+                begun.add(place)
+        if mean:
+            made /= made.dtype.type(len(self.stacks[0]))
+        return made.astype(fold.dtype(pixels.dtype), copy=False)
+
+    def percentile(self, how: float) -> NDArray[Any]:
+        """Take percentiles of so many rows at once as fit into the buffer."""
+        pixels, rows, columns = self.pixels, self._rows(), self._columns()
+        shape = pixels.sample_shape(rows, columns)
+        dtype = np.percentile(np.zeros(1, pixels.dtype), how).dtype
+        made = np.empty((len(self.stacks), *shape), dtype)
+        for place, stack in enumerate(self.stacks):
+            for part in self._blocks(len(stack), rows, shape):
+                block = np.empty((len(stack), part.stop - part.start, *shape[1:]), pixels.dtype)
+                pixels.fill(block, stack, part, columns, self.level)
+                into = slice(part.start - rows.start, part.stop - rows.start)
+                made[place, into] = np.percentile(block, how, axis=0)
+        return made
+
+    def _blocks(self, depth: int, rows: slice, shape: tuple[int, ...]) -> Iterator[slice]:
+        row = max(math.prod(shape[1:]), 1) * max(depth, 1) * max(self.pixels.dtype.itemsize, 8)
+        step = max(1, BUFFER // row)
+        for start in range(rows.start, rows.stop, step):
+            yield slice(start, min(start + step, rows.stop))

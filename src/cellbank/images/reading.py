@@ -1,0 +1,101 @@
+"""Reading a selection of an image into one array: no more planes, rows and columns than asked."""
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellbank.images.pixels import Pixels
+from cellbank.images.selecting import Axis, Selection
+from cellbank.model.errors import AxisNotFound, BadInput
+
+
+def read_selection(pixels: Pixels, selection: Selection, level: int = 0) -> NDArray[Any]:
+    """Return what is selected, in the order of the file's axes, without those that are dropped."""
+    shape = tuple(len(axis.places) for axis in selection.all)
+    if not math.prod(shape):
+        kept = zip(shape, selection.all, strict=True)
+        return np.empty(tuple(n for n, axis in kept if axis.kept), pixels.dtype)
+    numbers = plane_numbers(pixels, selection.leading)
+    rows, inner_rows = _region(selection.y)
+    columns, inner_columns = _region(selection.x)
+    inner = (inner_rows, inner_columns)
+    whole = inner == (slice(None), slice(None)) and selection.samples_whole(pixels.header.shape)
+    if len(numbers) == 1 or not whole:
+        planes = pixels.planes(numbers, rows, columns, level)
+        found = _gathered(planes, shape, len(selection.leading), pixels, selection, inner)
+    else:
+        found = _allocated((len(numbers), *pixels.sample_shape(rows, columns)), pixels)
+        pixels.fill(found, numbers, rows, columns, level)
+    found = np.reshape(found, shape)
+    dropped = tuple(n for n, axis in enumerate(selection.all) if not axis.kept)
+    return found.squeeze(dropped) if dropped else found
+
+
+def _gathered(
+    planes: Any,
+    shape: tuple[int, ...],
+    leading: int,
+    pixels: Pixels,
+    selection: Selection,
+    inner: tuple[Any, Any],
+) -> NDArray[Any]:
+    """Put planes together of which only some rows, columns or samples are wanted."""
+    samples = () if selection.samples is None else (list(selection.samples.places),)
+
+    def wanted(plane: NDArray[Any]) -> NDArray[Any]:
+        found = plane[inner[0]][:, inner[1]]
+        return found[..., samples[0]] if samples else found
+
+    first = wanted(next(planes))
+    count = math.prod(shape[:leading])
+    if count == 1:
+        return np.ascontiguousarray(first)
+    found = _allocated((count, *first.shape), pixels)
+    found[0] = first
+    for number, plane in enumerate(planes, 1):
+        found[number] = wanted(plane)
+    return found
+
+
+def _allocated(shape: tuple[int, ...], pixels: Pixels) -> NDArray[Any]:
+    length = math.prod(shape) * pixels.dtype.itemsize
+    try:
+        return np.empty(shape, pixels.dtype)
+    except MemoryError:
+        raise BadInput(
+            f"{pixels.name}: {length} bytes do not fit in memory",
+            "Read a part of it, or lazily: image.dask().",
+        ) from None
+
+
+def plane_numbers(pixels: Pixels, leading: tuple[Axis, ...]) -> list[int]:
+    """Return the numbers of planes, in the order of the leading axes."""
+    sizes = pixels.header.shape[: len(leading)]
+    steps = [math.prod(sizes[n + 1 :]) for n in range(len(sizes))]
+    return [
+        sum(place * step for place, step in zip(places, steps, strict=True))
+        for places in itertools.product(*(axis.places for axis in leading))
+    ]
+
+
+def _region(axis: Axis) -> tuple[slice, slice | list[int]]:
+    """Return the smallest run that has all places, and where in it they are."""
+    first, last = min(axis.places), max(axis.places)
+    run = slice(first, last + 1)
+    if axis.places == tuple(range(first, last + 1)):
+        return run, slice(None)
+    return run, [place - first for place in axis.places]
+
+
+def arranged(array: NDArray[Any], axes: str, wanted: str, where: str) -> NDArray[Any]:
+    """Return an array with its axes in another order; an axis that it lacks gets the length 1."""
+    lacking = [axis for axis in axes if axis not in wanted]
+    if lacking or len(set(wanted)) < len(wanted) or set(wanted) - set("TCZYXSIQ"):
+        reason = f"the axes {axes} cannot become {wanted!r}"
+        advice = f"Choose one place of {lacking[0]}, or name it." if lacking else ""
+        raise AxisNotFound(where, lacking[0] if lacking else wanted, reason, advice)
+    ordered = array.transpose([axes.index(axis) for axis in wanted if axis in axes])
+    return ordered[tuple(slice(None) if axis in axes else None for axis in wanted)]

@@ -1,0 +1,174 @@
+"""What part of an image is asked for: axes by name, channels by name or number."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from cellbank.images.channel import Channel
+from cellbank.images.header import Header
+from cellbank.images.pixels import UNNAMED
+from cellbank.model.errors import AxisNotFound, BadInput, ChannelNotFound
+from cellbank.model.names import near
+
+Choice = int | str | slice | range | Sequence[int | str] | None
+"""One of an axis (which is dropped), several of it (which is kept), or, as None, all."""
+
+_NAMED: Final = frozenset("TCZ")
+"""May be absent from a file; then there is one of them."""
+
+
+class Axis(msgspec.Struct, frozen=True):
+    """What is wanted of one axis: the places in it, and whether it stays in the result."""
+
+    name: str
+    places: tuple[int, ...]
+    kept: bool
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """What is wanted of an image, axis by axis, in the order of the file."""
+
+    leading: tuple[Axis, ...]
+    y: Axis
+    x: Axis
+    samples: Axis | None
+
+    @property
+    def axes(self) -> str:
+        """The axes of the result."""
+        return "".join(axis.name for axis in self.all if axis.kept)
+
+    @property
+    def all(self) -> tuple[Axis, ...]:
+        """Every axis."""
+        last = () if self.samples is None else (self.samples,)
+        return (*self.leading, self.y, self.x, *last)
+
+    def samples_whole(self, shape: Sequence[int]) -> bool:
+        """Tell whether all samples of a pixel are wanted, in their order."""
+        return self.samples is None or self.samples.places == tuple(range(shape[-1]))
+
+
+def select(
+    header: Header,
+    channels: Sequence[Channel],
+    where: str,
+    choices: dict[str, Choice],
+    shape: tuple[int, int],
+) -> Selection:
+    """Return the places that are asked for.
+
+    Parameters
+    ----------
+    header, channels, where
+        The image: its axes, its channels, its name for messages.
+    choices
+        By axis; an axis that is not named is wanted whole.
+    shape
+        Height and width of the level that is read.
+
+    Returns
+    -------
+    Selection
+        Every place lies within its axis.
+
+    Raises
+    ------
+    AxisNotFound
+        An axis that the image does not have, or a place that is not in it.
+    ChannelNotFound
+        The advice has near names.
+    """
+    sizes = header.sizes | {"Y": shape[0], "X": shape[1]}
+    for name, choice in choices.items():
+        if name not in sizes and choice is not None:
+            _check_absent(name, choice, header, channels, where)
+
+    def axis(name: str) -> Axis:
+        choice = choices.get(name)
+        if name == "C":
+            choice = numbers_of(choice, channels, where)
+        return _axis(name, sizes[name], choice, where)
+
+    last = header.axes.index("Y")
+    return Selection(
+        leading=tuple(axis(name) for name in header.axes[:last]),
+        y=axis("Y"),
+        x=axis("X"),
+        samples=axis("S") if header.axes.endswith("S") else None,
+    )
+
+
+_ADVICE: Final = 'Say what they are when you open it: open(path, axes="ZYX").'
+
+
+def numbers_of(choice: Choice, channels: Sequence[Channel], where: str) -> Choice:
+    """Return channels that are given by name as numbers; what is a number already stays."""
+    if isinstance(choice, str):
+        return channel_of(choice, channels, where).index
+    if choice is None or isinstance(choice, int | slice | range | np.integer):
+        return choice
+    return [channel_of(one, channels, where).index for one in choice]
+
+
+def channel_of(wanted: str | int, channels: Sequence[Channel], where: str) -> Channel:
+    """Return the channel of a name, dye or number, else raise `ChannelNotFound`."""
+    if isinstance(wanted, int | np.integer):
+        if not -len(channels) <= wanted < len(channels):
+            count = len(channels)
+            told = ["one channel, 0"] if count == 1 else [f"channels 0 to {count - 1}"]
+            raise ChannelNotFound(where, str(int(wanted)), known=told)
+        return channels[int(wanted)]
+    for attribute in ("name", "fluor"):
+        found = [one for one in channels if getattr(one, attribute) == wanted]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            numbers = " or ".join(str(one.index) for one in found)
+            raise BadInput(f"{where} has several channels {wanted}", f"Say which: {numbers}.")
+    known = [one.name for one in channels if one.name]
+    folded = [name for name in known if name.lower() == str(wanted).lower()]
+    raise ChannelNotFound(where, str(wanted), folded or near(str(wanted), known), known)
+
+
+def _check_absent(
+    name: str, choice: Choice, header: Header, channels: Sequence[Channel], where: str
+) -> None:
+    """Accept the only place of an axis that a file leaves out; refuse all else."""
+    if name not in _NAMED:
+        raise AxisNotFound(where, name, f"it has the axes {header.axes}")
+    unnamed = set(header.axes) & set(UNNAMED)
+    if name == "C":
+        choice = numbers_of(choice, channels, where)
+    if choice in (0, -1) or (isinstance(choice, slice | range | list | tuple) and not unnamed):
+        _axis(name, 1, choice, where)
+        return
+    advice = _ADVICE if unnamed else ""
+    raise AxisNotFound(where, name, f"it has the axes {header.axes}", advice)
+
+
+def _axis(name: str, size: int, choice: Choice, where: str) -> Axis:
+    if choice is None:
+        return Axis(name, tuple(range(size)), kept=True)
+    if isinstance(choice, slice):
+        try:
+            return Axis(name, tuple(range(size)[choice]), kept=True)
+        except (TypeError, ValueError):
+            reason = f"{choice} is no slice of whole numbers"
+            raise AxisNotFound(where, name, reason) from None
+    if isinstance(choice, int | np.integer) and not isinstance(choice, bool):
+        return Axis(name, (_place(name, size, int(choice), where),), kept=False)
+    if isinstance(choice, str) or not isinstance(choice, Sequence | np.ndarray):
+        raise AxisNotFound(where, name, f"{choice!r} is no number, slice or list of numbers")
+    return Axis(name, tuple(_place(name, size, one, where) for one in choice), kept=True)
+
+
+def _place(name: str, size: int, choice: Any, where: str) -> int:
+    if isinstance(choice, bool) or not isinstance(choice, int | np.integer):
+        raise AxisNotFound(where, name, f"{choice!r} is no whole number")
+    if not -size <= choice < size:
+        there = "only 0" if size == 1 else f"0 to {size - 1}"
+        raise AxisNotFound(where, name, f"{int(choice)} is not there", f"It has {there}.")
+    return int(choice) % size
