@@ -119,7 +119,7 @@ class Cutter:
     def _numbers(self, channels: Sequence[int] | None) -> list[int]:
         return [c.index for c in self._image.used] if channels is None else list(channels)
 
-    def _read(self, channels: Sequence[int] | None, box: Mapping[str, slice]) -> NDArray[Any]:
+    def _read(self, channels: Sequence[int] | None, box: Mapping[str, Any]) -> NDArray[Any]:
         return self._image.read(axes=f"C{AXES}", T=0, C=self._numbers(channels), **box)
 
     def _labels(self, name: str, box: Box) -> Any:
@@ -127,7 +127,7 @@ class Cutter:
         if name not in self._segmentations:
             return None
         if name not in self._kept and not self._keep(name):
-            where = dict(zip(AXES, box, strict=True))
+            where: dict[str, Any] = dict(zip(AXES, box, strict=True))
             return self._segmentations[name].read(axes=AXES, T=0, C=0, **where)
         return self._kept[name][box]
 
@@ -170,7 +170,9 @@ def _margins(margin: Any) -> tuple[int, ...]:
 
 
 def _is_margin(number: Any) -> bool:
-    return isinstance(number, (int, np.integer)) and not isinstance(number, bool) and number >= 0
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
+        return False
+    return int(number) >= 0
 
 
 def _widened(box: Box, margins: Sequence[int], size: Sequence[int]) -> Box:

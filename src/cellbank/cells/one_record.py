@@ -167,7 +167,7 @@ class Record:
         group = KINDS[name].group if name in KINDS else name
         known = relations_of(self.kind)
         if group not in known:
-            close = near(name, [*known, *KINDS])
+            close = near(name, [*known, *(GROUPS[one].name for one in known)])
             advice = f"It has: {', '.join(known)}."
             raise AttributeNotFound(self.id, f"relation list {name}", close, advice)
         return group
@@ -480,7 +480,8 @@ def _advice(view: Any, group: str, name: str) -> str:
     if close:
         return f"Did you mean {' or '.join(close)}?"
     if groups:
-        return f"Records are in its groups {', '.join(groups)}: package.{groups[-1]}[0]"
+        one = "fovs" if "fovs" in groups else groups[0]
+        return f"Records are in its groups {', '.join(groups)}: package.{one}[0]"
     return "A record is a group such as fovs/ID with an info in it; this package has none."
 
 
