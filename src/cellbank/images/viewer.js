@@ -647,7 +647,7 @@ class Viewer {
     this.probe = h("p", { className: "probe" }, "\u00a0");
     this.failure = h("p", { className: "failure", role: "alert", hidden: true });
     this.notice = h("p", { className: "notice", hidden: true });
-    const keys = h("p", { id: "keys", className: "keys" }, HELP);
+    const keys = h("details", {}, h("summary", {}, "Keys"), h("p", { id: "keys" }, HELP));
     const picture = h("div", { className: "picture" });
     picture.append(this.stage, ...this.#axes(), this.status, this.probe, this.failure, this.notice, keys);
     this.shadow.replaceChildren(h("div", { className: "frame" }, picture, this.#panel()));
@@ -944,7 +944,7 @@ class Viewer {
 // --- how it looks ------------------------------------------------------------------------------
 
 const HELP =
-  "Keys: arrows, Page Up/Down, Home, End move through Z; comma and full stop through T; 1–9 channels; " +
+  "Arrows, Page Up/Down, Home, End move through Z; comma and full stop through T; 1–9 channels; " +
   "m max over Z; + and − zoom, 0 fits. Click, then turn the wheel to zoom; drag to move.";
 
 let sheet;
@@ -992,8 +992,10 @@ button:focus-visible, input:focus-visible { outline: 3px solid var(--accent); ou
 input[type=checkbox] { width: 16px; height: 16px; margin: 0; flex: none; }
 .swatch { width: 12px; height: 12px; border-radius: 2px; border: 1px solid var(--line); }
 p { margin: 2px 0; overflow-wrap: anywhere; }
-.said, .probe { font-variant-numeric: tabular-nums; }
-.probe, .keys { color: var(--quiet); font-size: 12px; }
+.said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+.probe { font-variant-numeric: tabular-nums; }
+.probe, details { color: var(--quiet); font-size: 12px; }
+summary { cursor: pointer; min-height: 24px; }
 .failure { color: var(--bad); white-space: pre-line; }
 .notice { border-left: 3px solid var(--accent); padding-left: 8px; }
 .channel { border-top: 1px solid var(--line); padding: 6px 0 8px; }
