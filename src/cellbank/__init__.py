@@ -10,7 +10,7 @@ nuclei.ome.tif
 
 from typing import TYPE_CHECKING, Any
 
-from cellbank.model import watching
+from cellbank.model import shown, watching
 
 __version__ = "0.1.0"
 
@@ -83,7 +83,15 @@ def _watcher_for_here() -> Any:
     return for_here()
 
 
+def _shower(name: str) -> Any:
+    """Return what shows an image, a record or a node: `plot`, `show` or `mimebundle`."""
+    from cellbank import notebook
+
+    return getattr(notebook, name)
+
+
 watching.hand_down(_watcher_for_here)
+shown.hand_down(_shower)
 
 
 def __getattr__(name: str) -> Any:
