@@ -126,7 +126,7 @@ def test_it_reads_well() -> None:
 
 
 def test_it_is_pickled_with_its_types() -> None:
-    found = pickle.loads(pickle.dumps(info(seed_date="10/16/2017")))
+    found = pickle.loads(pickle.dumps(info(seed_date="10/16/2017")))  # noqa: S301
     assert date(2017, 10, 16) == found.seed_date
 
 

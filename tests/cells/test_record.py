@@ -290,7 +290,7 @@ def test_a_record_without_an_image_says_so(lab: Lab) -> None:
     line = fov().related("lines")[0]
     assert not line.has_image
     assert not hasattr(line, "image")
-    with pytest.raises(AttributeNotFound, match="line_AICS_23 has no image. It has: info"):
+    with pytest.raises(AttributeNotFound, match=r"line_AICS_23 has no image\. It has: info"):
         _ = line.image
     with pytest.raises(NotFound, match=r"record\.related\('fovs'\)"):
         line.segmentations()
@@ -463,7 +463,7 @@ def test_it_is_pickled_and_compared_by_its_node(lab: Lab) -> None:
     lab.build()
     one = fov(loaders={"image": tifffile.imread})
     _ = one.image
-    again = pickle.loads(pickle.dumps(one))
+    again = pickle.loads(pickle.dumps(one))  # noqa: S301
     assert one == again
     assert np.array_equal(one.load("image"), again.load("image"))
     assert one != fov(1)

@@ -371,8 +371,8 @@ class Record:
         *,
         overlay: str | Iterable[str] = (),
         limits: Any = None,
-        Z: int | None = None,  # noqa: N803  axes have capital letters
-        T: int = 0,  # noqa: N803
+        Z: int | None = None,
+        T: int = 0,
     ) -> "NDArray[np.uint8]":
         """Return three channels as one picture, as the walk-through draws it.
 
