@@ -2,7 +2,7 @@
 
 import os
 import stat
-from typing import Any, BinaryIO, Final, Protocol, cast, runtime_checkable
+from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -10,7 +10,7 @@ from cellbank.images.channel import Channel
 from cellbank.images.header import planes_of
 from cellbank.images.image import Image
 from cellbank.images.pixels import Pixels
-from cellbank.images.source import SharedFile, Source, name_of, opened
+from cellbank.images.source import Source, name_of, opened, shared
 from cellbank.model.errors import AxisNotFound, BadImage, BadInput
 from cellbank.model.names import near
 
@@ -142,15 +142,14 @@ def _of_path(path: str, scene: int, reader: str | None) -> Pixels:
 
 
 def _of_file(file: Any, name: str, scene: int) -> Pixels:
-    shared = file if isinstance(file, SharedFile) else SharedFile(cast("BinaryIO", file))
-    with opened(shared.reader(), name) as window:
-        if window.at(0, min(4, window.size)) not in _TIFF:
-            raise BadImage(name, "it is no TIFF file", "Open other formats by their path.")
-    return _tiff(shared, name, scene)
+    source = shared(file)
+    if not _is_tiff(source, name):
+        raise BadImage(name, "it is no TIFF file", "Open other formats by their path.")
+    return _tiff(source, name, scene)
 
 
-def _is_tiff(path: str, name: str) -> bool:
-    with opened(path, name) as window:
+def _is_tiff(source: Source, name: str) -> bool:
+    with opened(source, name) as window:
         return window.at(0, min(4, window.size)) in _TIFF
 
 

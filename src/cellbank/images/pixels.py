@@ -16,6 +16,9 @@ MAX_RATIO = 10_000
 """A file that declares more pixels a byte than this, and many, is a bomb."""
 ALWAYS_ALLOWED = 256 << 20
 
+MAX_PLANE = 1 << 31
+"""Bytes of what is decoded at once."""
+
 UNNAMED = "QIJKLMNO"
 """What axes are called that a file does not name; from the last to the first."""
 

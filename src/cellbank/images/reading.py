@@ -43,21 +43,21 @@ def _gathered(
     inner: tuple[Any, Any],
 ) -> NDArray[Any]:
     """Put planes together of which only some rows, columns or samples are wanted."""
-    samples = () if selection.samples is None else (list(selection.samples.places),)
-
-    def wanted(plane: NDArray[Any]) -> NDArray[Any]:
-        found = plane[inner[0]][:, inner[1]]
-        return found[..., samples[0]] if samples else found
-
-    first = wanted(next(planes))
+    samples = None if selection.samples is None else list(selection.samples.places)
+    first = _wanted(next(planes), inner, samples)
     count = math.prod(shape[:leading])
     if count == 1:
         return np.ascontiguousarray(first)
     found = _allocated((count, *first.shape), pixels)
     found[0] = first
     for number, plane in enumerate(planes, 1):
-        found[number] = wanted(plane)
+        found[number] = _wanted(plane, inner, samples)
     return found
+
+
+def _wanted(plane: NDArray[Any], inner: tuple[Any, Any], samples: list[int] | None) -> NDArray[Any]:
+    found: NDArray[Any] = plane[inner[0]][:, inner[1]]
+    return found if samples is None else found[..., samples]
 
 
 def _allocated(shape: tuple[int, ...], pixels: Pixels) -> NDArray[Any]:
@@ -83,11 +83,14 @@ def plane_numbers(pixels: Pixels, leading: tuple[Axis, ...]) -> list[int]:
 
 def _region(axis: Axis) -> tuple[slice, slice | list[int]]:
     """Return the smallest run that has all places, and where in it they are."""
-    first, last = min(axis.places), max(axis.places)
+    places = axis.places
+    if isinstance(places, range) and places.step == 1:
+        return slice(places.start, places.stop), slice(None)
+    first, last = min(places), max(places)
     run = slice(first, last + 1)
-    if axis.places == tuple(range(first, last + 1)):
+    if list(places) == list(range(first, last + 1)):
         return run, slice(None)
-    return run, [place - first for place in axis.places]
+    return run, [place - first for place in places]
 
 
 def arranged(array: NDArray[Any], axes: str, wanted: str, where: str) -> NDArray[Any]:

@@ -23,7 +23,7 @@ class Axis(msgspec.Struct, frozen=True):
     """What is wanted of one axis: the places in it, and whether it stays in the result."""
 
     name: str
-    places: tuple[int, ...]
+    places: Sequence[int]
     kept: bool
 
 
@@ -48,7 +48,7 @@ class Selection(msgspec.Struct, frozen=True):
 
     def samples_whole(self, shape: Sequence[int]) -> bool:
         """Tell whether all samples of a pixel are wanted, in their order."""
-        return self.samples is None or self.samples.places == tuple(range(shape[-1]))
+        return self.samples is None or list(self.samples.places) == list(range(shape[-1]))
 
 
 def select(
@@ -151,10 +151,10 @@ def _check_absent(
 
 def _axis(name: str, size: int, choice: Choice, where: str) -> Axis:
     if choice is None:
-        return Axis(name, tuple(range(size)), kept=True)
+        return Axis(name, range(size), kept=True)
     if isinstance(choice, slice):
         try:
-            return Axis(name, tuple(range(size)[choice]), kept=True)
+            return Axis(name, range(size)[choice], kept=True)
         except (TypeError, ValueError):
             reason = f"{choice} is no slice of whole numbers"
             raise AxisNotFound(where, name, reason) from None

@@ -6,12 +6,12 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeAlias
+from typing import Any, BinaryIO, Final, TypeAlias, Union
 
 from cellbank.model.errors import BadImage, CellbankError
 
-Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | SharedFile"
+# Not as one text: `Source | None` is evaluated.
+Source: TypeAlias = Union[str, "os.PathLike[str]", BinaryIO, "SharedFile"]
 
 HEAD: Final = 8192
 """Most small files, and the directories of many large ones, lie within this."""
@@ -23,11 +23,8 @@ class Window:
     def __init__(self, file: "BinaryIO | SharedFile", name: str) -> None:
         self.file: Any = file
         self.name = name
-        file.seek(0)
-        self._start, self._seen = 0, file.read(HEAD)
-        self.size = len(self._seen)
-        if self.size == HEAD:
-            self.size = file.seek(0, os.SEEK_END)
+        self._start, self._seen = 0, b""
+        self.size = file.seek(0, os.SEEK_END)
         if not self.size:
             raise BadImage(name, "the file is empty")
 
@@ -71,6 +68,13 @@ class Window:
         if length:
             raise BadImage(self.name, "truncated: it became shorter while it was read")
         return b"".join(pieces)
+
+
+def shared(source: Source) -> Source:
+    """Return a source that several can read at once: a path as it is, a file with its lock."""
+    if isinstance(source, (str, os.PathLike, SharedFile)):
+        return source
+    return SharedFile(source)
 
 
 def _read_into(file: Any, view: memoryview) -> int:
@@ -156,7 +160,7 @@ def opened(source: Source, name: str = "") -> Iterator[Window]:
             if not stat.S_ISREG(os.stat(source).st_mode):  # noqa: PTH116
                 # A pipe that nobody writes to would be waited for; a folder has no bytes.
                 raise BadImage(name, "it is not a file", "Name one file.")
-            with Path(source).open("rb", buffering=0) as file:
+            with open(source, "rb", buffering=0) as file:  # noqa: PTH123
                 yield Window(file, name)
         else:
             yield Window(source, name)

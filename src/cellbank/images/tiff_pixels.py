@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +27,8 @@ Decode = Callable[..., Any]
 class TiffPixels(Pixels):
     """One image of a TIFF file.
 
+    `planar` tells that the samples of a pixel lie apart in the file.
+
     Invariant: a path is opened for each reading and closed again, so that any number of images can
     be open; what other processes and threads read does not matter.
     """
@@ -41,12 +44,15 @@ class TiffPixels(Pixels):
             self._levels = tuple(self._smaller())
             self._size = window.size
         self._layout = layout
+        self.planar = self._page.planar
         self.header = _each_once(_samples_last(layout.header), name)
         self.levels = tuple((page.height, page.width) for page in (self._page, *self._levels))
         self.scenes = layout.scenes
         self.acquired = layout.acquired
         self.channels = _channels(layout)
         self._decoders: dict[tuple[object, ...], Decode] = {}
+        self._starts: dict[tuple[int, int], int] = {}
+        """By level and plane: where its rows lie, if they lie in a row, just as in memory."""
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_decoders": {}}
@@ -104,22 +110,49 @@ class _Reading:
         self._pixels = pixels
         self._window = window
         self._rows, self._columns = rows, columns
-        self._directories = pixels._directories.over(window)
-        self._segments = Segments(window, self._directories)
         header = pixels.header
         self._samples = header.shape[-1] if header.axes.endswith("S") else 0
         self._shape = pixels.sample_shape(rows, columns)
         self._stored_as = pixels.dtype.newbyteorder(">" if header.big_endian else "<")
 
+    @cached_property
+    def _directories(self) -> Directories:
+        return self._pixels._directories.over(self._window)
+
+    @cached_property
+    def _segments(self) -> Segments:
+        return Segments(self._window, self._directories)
+
     def plane(self, number: int, level: int, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Return the region of a plane, in `out` if that is given."""
+        start = self._pixels._starts.get((level, number))
+        if start is not None:
+            made = self._made(out)
+            self._rows_into(made, start, self._width(level))
+            return self._native(made, out)
         layout = self._pixels._layout
         if layout.offset is not None:
             return self._in_a_row(layout.offset, number, out)
         page, where = self._page(number, level)
         if _is_stored(self._directories, page):
+            self._remember(page, where, (level, number))
             return self._stored(page, where, out)
         return self._decoded(page, where, out)
+
+    def _width(self, level: int) -> int:
+        """Return the bytes of a row of interleaved pixels."""
+        width = self._pixels.levels[level][1]
+        return width * max(self._samples, 1) * self._pixels.dtype.itemsize
+
+    def _remember(self, page: Page, where: str, key: tuple[int, int]) -> None:
+        """Note where the rows of a stored page lie, if they do so without gaps."""
+        offsets, counts = self._segments.places(page, where)
+        whole = page.height * self._width(key[0])
+        ends = (offset + count for offset, count in zip(offsets, counts, strict=True))
+        adjoin = all(end == start for end, start in zip(ends, offsets[1:], strict=False))
+        if not page.planar and adjoin and sum(counts) == whole:
+            if offsets[0] + whole <= self._window.size:
+                self._pixels._starts[key] = offsets[0]
 
     def _page(self, number: int, level: int) -> tuple[Page, str]:
         pages, first = self._pixels._layout.pages, self._pixels._page
@@ -153,10 +186,11 @@ class _Reading:
             each = plane // page.samples
             for sample in range(page.samples):
                 part = np.empty(self._shape[:2], made.dtype)
-                self._rows_into(part, offset + number * plane + sample * each, page, 1)
+                width = self._width(0) // page.samples
+                self._rows_into(part, offset + number * plane + sample * each, width)
                 made[..., sample] = part
         else:
-            self._rows_into(made, offset + number * plane, page, max(self._samples, 1))
+            self._rows_into(made, offset + number * plane, self._width(0))
         return self._native(made, out)
 
     def _stored(self, page: Page, where: str, out: NDArray[Any] | None) -> NDArray[Any]:
@@ -175,9 +209,8 @@ class _Reading:
                     max(self._rows.start, top), min(self._rows.stop, top + page.segment[0])
                 )
                 into = part[rows.start - self._rows.start : rows.stop - self._rows.start]
-                self._rows_into(
-                    into, places[number][0], page, 1 if page.planar else page.samples, top, rows
-                )
+                width = page.width * made.dtype.itemsize * (1 if page.planar else page.samples)
+                self._rows_into(into, places[number][0], width, top, rows)
             if page.planar:
                 made[..., sample] = part
         return self._native(made, out)
@@ -186,23 +219,21 @@ class _Reading:
         self,
         into: NDArray[Any],
         offset: int,
-        page: Page,
-        samples: int,
+        width: int,
         top: int = 0,
         rows: slice | None = None,
     ) -> None:
-        """Read rows that begin at `offset`, the first of which is row `top`, into an array."""
+        """Read rows of so many bytes; the first of them, row `top`, begins at `offset`."""
         rows = self._rows if rows is None else rows
-        pixel = samples * into.dtype.itemsize
-        row = page.width * pixel
-        start = offset + (rows.start - top) * row + self._columns.start * pixel
-        if into.shape[1] == page.width and into.flags.c_contiguous:
-            self._window.into(into.reshape(-1).view(np.uint8).data, start)
+        length = into.nbytes // into.shape[0]
+        start = offset + (rows.start - top) * width
+        if length == width and into.flags.c_contiguous:
+            self._window.into(_bytes(into), start)
             return
-        length = into.shape[1] * pixel
+        start += self._columns.start * (length // into.shape[1])
         for number in range(into.shape[0]):
             line = np.empty(into.shape[1:], into.dtype)
-            self._window.into(line.reshape(-1).view(np.uint8).data[:length], start + number * row)
+            self._window.into(_bytes(line), start + number * width)
             into[number] = line
 
     def _made(self, out: NDArray[Any] | None) -> NDArray[Any]:
@@ -280,6 +311,10 @@ class _Reading:
         if key not in known:
             known[key] = _tifffile_decoder(self._window, page)
         return known[key], tables
+
+
+def _bytes(array: NDArray[Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _tifffile_decoder(window: Window, page: Page) -> Decode:
