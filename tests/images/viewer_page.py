@@ -4,8 +4,8 @@ import base64
 import json
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -120,47 +120,29 @@ class Case:
         return np.floor(255 * np.clip(total, 0, 1) + 0.5).astype(np.uint8)
 
 
+Answer = tuple[str, bytes, str]
+"""Content type, body, and the form of a plane as JSON."""
+
+
 @contextmanager
-def served(cases: dict[str, Case]) -> Iterator[str]:
-    """Serve the page; yields its address."""
+def serving(answer: Callable[[str, dict[str, str], bytes], Answer]) -> Iterator[str]:
+    """Serve what `answer` says for a path, a query and a body; yields the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             asked = {key: values[0] for key, values in parse_qs(url.query).items()}
-            texts = {"/": ("text/html", HTML), "/page.js": ("text/javascript", SCRIPT)}
-            texts["/page.css"] = ("text/css", CSS)
-            texts["/viewer.js"] = ("text/javascript", VIEWER.read_text())
-            if url.path in texts:
-                kind, text = texts[url.path]
-                self.answer(200, kind, text.encode())
-            elif url.path == "/options":
-                self.answer(
-                    200, "application/json", json.dumps(cases[asked["case"]].options).encode()
-                )
-            elif url.path == "/plane":
-                self.plane(cases[asked["case"]], json.loads(asked["request"]))
-            else:
-                self.answer(200, "image/png", b"")
-
-        def plane(self, case: Case, request: dict[str, Any]) -> None:
-            if request.get("c") in case.broken:
-                self.answer(200, "text/plain", b"", '{"dtype": "the file is <b>damaged</b>"}')
-                return
-            plane = case.plane(request)
-            height, width = plane.shape
-            form = json.dumps({"dtype": plane.dtype.name, "width": width, "height": height})
-            self.answer(200, "application/octet-stream", plane.tobytes(), form)
-
-        def answer(self, status: int, kind: str, body: bytes, form: str = "") -> None:
-            self.send_response(status)
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            kind, body, form = answer(url.path, asked, sent)
+            self.send_response(200)
             self.send_header("Content-Type", f"{kind}; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Content-Security-Policy", POLICY)
-            if form:
-                self.send_header("X-Form", form)
+            self.send_header("X-Form", form)
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -176,6 +158,34 @@ def served(cases: dict[str, Case]) -> Iterator[str]:
         server.server_close()
 
 
+def page(path: str, script: str) -> Answer:
+    """Answer with the files of a page that runs a script."""
+    texts = {"/": ("text/html", HTML), "/page.js": ("text/javascript", script)}
+    kind, text = texts.get(path, ("text/css", CSS if path.endswith(".css") else ""))
+    return kind, text.encode(), ""
+
+
+def served(cases: dict[str, Case]) -> AbstractContextManager[str]:
+    """Serve the page with the viewer for each case."""
+
+    def answer(path: str, asked: dict[str, str], _: bytes) -> Answer:
+        if path == "/viewer.js":
+            return "text/javascript", VIEWER.read_bytes(), ""
+        if path == "/options":
+            return "application/json", json.dumps(cases[asked["case"]].options).encode(), ""
+        if path != "/plane":
+            return page(path, SCRIPT)
+        case, request = cases[asked["case"]], json.loads(asked["request"])
+        if request.get("c") in case.broken:
+            return "text/plain", b"", '{"dtype": "the file is <b>damaged</b>"}'
+        plane = case.plane(request)
+        height, width = plane.shape
+        form = {"dtype": plane.dtype.name, "width": width, "height": height}
+        return "application/octet-stream", plane.tobytes(), json.dumps(form)
+
+    return serving(answer)
+
+
 @contextmanager
 def chromium(playwright: Playwright, *more: str) -> Iterator[Browser]:
     """Start Debian's Chromium."""
@@ -184,9 +194,9 @@ def chromium(playwright: Playwright, *more: str) -> Iterator[Browser]:
     browser.close()
 
 
-def pixels(page: Page) -> NDArray[np.uint8]:
+def pixels(shown: Page) -> NDArray[np.uint8]:
     """Read the picture that the viewer shows: (Y, X, 3)."""
-    width, height, text = page.evaluate(
+    width, height, text = shown.evaluate(
         "() => { const { width, height, data } = handle.pixels(); let text = '';"
         " for (const byte of data) text += String.fromCharCode(byte);"
         " return [width, height, btoa(text)]; }"

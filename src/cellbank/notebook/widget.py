@@ -1,0 +1,238 @@
+"""An image in a notebook, to look through: the viewer as a widget, its planes from this process."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+import anywidget
+import imagecodecs
+import numpy as np
+import traitlets
+from numpy.typing import NDArray
+
+from cellbank import images
+from cellbank.images.colours import hex_color, parse_color
+from cellbank.images.compose import composite
+from cellbank.images.overlays import outlines as edges_of
+from cellbank.images.scaling import shrink
+from cellbank.images.viewing import Viewed, little_endian, outlined, viewer_source
+from cellbank.model.errors import BadInput, CellbankError
+from cellbank.notebook.panels import pictured
+
+if TYPE_CHECKING:
+    from cellbank.images.image import Image
+
+STILL: Final = 384
+"""Pixels of the still picture that a saved notebook keeps."""
+_STATE: Final = ("name", "on", "color", "low", "high")
+
+Labels = Mapping[str, Any]
+
+
+def show(
+    thing: Any,
+    *,
+    channels: str | int | Iterable[str | int] | None = None,
+    z: int | None = None,
+    t: int = 0,
+    projection: str = "none",
+    labels: Labels | None = None,
+    outlines: bool | str | Iterable[str] = False,
+    renderer: str = "auto",
+) -> "Viewer":
+    """Return a viewer of an image, for a notebook.
+
+    Parameters
+    ----------
+    thing
+        An image, a record, or a node of one.
+    channels
+        Those that are on at first; default: those in use, without transmitted light.
+    z, t
+        Where it begins; default: the middle of Z, the first time.
+    projection
+        `max` for the brightest of each pixel over Z, else `none`.
+    labels
+        Label images by name; a record brings its segmentations.
+    outlines
+        Whether the labels' outlines are drawn at first, or the names of those that are.
+    renderer
+        `cpu` draws without the graphics card.
+
+    Returns
+    -------
+    Viewer
+        A widget. Its traits `z`, `t`, `projection`, `channels` and `outlines` follow what is done
+        in the browser, and can be set.
+
+    Raises
+    ------
+    BadInput, ChannelNotFound
+        There is nothing to show, no such channel, or labels that do not fit.
+    BadImage
+        The file is damaged.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cellbank import images
+    >>> viewer = images.open("E6.ome.tiff").show(channels=["EGFP"], z=30)  # doctest: +SKIP
+    >>> viewer.z = 31  # doctest: +SKIP
+    """
+    if renderer not in {"auto", "cpu"}:
+        raise BadInput(f"there is no renderer {renderer!r}", "Say 'auto' or 'cpu'.")
+    image, found, title = _image_of(thing)
+    found |= {name: _image_of(one)[0] for name, one in (labels or {}).items()}
+    viewer = Viewer(Viewed(image, found, title=title), renderer=renderer)
+    if channels is not None:
+        wanted = [channels] if isinstance(channels, (str, int)) else channels
+        viewer.only(image.channel(one).index for one in wanted)
+    viewer.z = viewer.z if z is None else z
+    viewer.t, viewer.projection = t, projection
+    viewer.outlines = outlined(found, outlines)
+    return viewer
+
+
+def _image_of(thing: Any) -> tuple["Image", dict[str, "Image"], str]:
+    """Return the image of a thing, the labels that it brings, and what to call it."""
+    found = pictured(thing)
+    if hasattr(found, "segmentation_images"):
+        if not found.has_image:
+            raise BadInput(f"{found.id} has no image", "Go on: record.related('fovs')[0]")
+        brings = found.kind in {"fov", "well"} or not found.kind.endswith("_seg")
+        return found.image, found.segmentation_images() if brings else {}, found.id
+    if hasattr(found, "used") and hasattr(found, "pixels"):
+        return found, {}, ""
+    return images.open(found), {}, ""
+
+
+class Viewer(anywidget.AnyWidget):
+    """A viewer of one image.
+
+    Parameters
+    ----------
+    viewed
+        The image and its labels.
+    renderer
+        `cpu` draws without the graphics card.
+    """
+
+    _esm = viewer_source() + resources.files("cellbank.notebook").joinpath("glue.js").read_text()
+
+    options = traitlets.Dict().tag(sync=True)
+    z = traitlets.Int(help="The slice, from 0.").tag(sync=True)
+    t = traitlets.Int(help="The time point, from 0.").tag(sync=True)
+    projection = traitlets.Enum(["none", "max"], "none").tag(sync=True)
+    channels: Any = traitlets.List(help="A dict each: name, on, color, low, high.").tag(sync=True)
+    outlines = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+    def __init__(self, viewed: Viewed, *, renderer: str = "auto") -> None:
+        self._viewed = viewed
+        self._channel_count = len(viewed.options["channels"])
+        super().__init__(
+            options=viewed.options | {"renderer": renderer},
+            z=viewed.sizes["Z"] // 2,
+            channels=[_state(channel) for channel in viewed.options["channels"]],
+        )
+        self.on_msg(self._asked)
+
+    # --- the state
+
+    @traitlets.validate("z", "t")
+    def _in_range(self, proposal: Any) -> int:
+        size = self._viewed.sizes[proposal["trait"].name.upper()]
+        return min(max(int(proposal["value"]), 0), size - 1)
+
+    @traitlets.validate("channels")
+    def _each_channel(self, proposal: Any) -> list[dict[str, Any]]:
+        given = proposal["value"]
+        if len(given) != self._channel_count:
+            raise BadInput(
+                f"{len(given)} channels are given, there are {self._channel_count}",
+                "Change a copy of the list: a dict with name, on, color, low and high each.",
+            )
+        old = self.channels or [_state(channel) for channel in self._viewed.options["channels"]]
+        return [_checked(one | dict(new)) for one, new in zip(old, given, strict=True)]
+
+    @traitlets.validate("outlines")
+    def _known_labels(self, proposal: Any) -> list[str]:
+        return outlined([one["name"] for one in self._viewed.options["labels"]], proposal["value"])
+
+    def only(self, numbers: Iterable[int]) -> None:
+        """Let these channels be on and no others."""
+        wanted = set(numbers)
+        self.channels = [one | {"on": n in wanted} for n, one in enumerate(self.channels)]
+
+    # --- planes for the browser
+
+    def _asked(self, _: Any, content: Any, __: Any) -> None:
+        if not isinstance(content, dict) or "id" not in content:
+            return
+        answer = {"id": content["id"]}
+        try:
+            plane = self._viewed.plane(content.get("request"))
+        except Exception as error:  # noqa: BLE001  whatever it is, the person must see it
+            told = (
+                str(error)
+                if isinstance(error, CellbankError)
+                else f"{type(error).__name__}: {error}"
+            )
+            self.send(answer | {"error": told})
+            return
+        height, width = plane.shape
+        form = {"dtype": plane.dtype.name, "width": width, "height": height}
+        self.send(answer | form, [little_endian(plane)])
+
+    # --- without a browser
+
+    def picture(self) -> NDArray[np.uint8]:
+        """Return what the state shows, (Y, X, 3), as the browser draws it."""
+        place = {"z": "max" if self.projection == "max" else self.z, "t": self.t}
+        on = [(c, channel) for c, channel in enumerate(self.channels) if channel["on"]]
+        planes = [self._viewed.plane({"kind": "image", "c": c} | place) for c, _ in on]
+        picture = np.zeros((*self._viewed.shape, 3), np.uint8)
+        if planes:
+            colors = [channel["color"] for _, channel in on]
+            picture = composite(planes, colors, [(one["low"], one["high"]) for _, one in on])
+        for label in self._viewed.options["labels"]:
+            if label["name"] in self.outlines:
+                plane = self._viewed.plane({"kind": "labels", "name": label["name"]} | place)
+                color = np.array(parse_color(label["color"]))
+                picture[edges_of(plane)] = (255 * color + 0.5).astype(np.uint8)
+        return picture
+
+    def _repr_mimebundle_(self, **_: Any) -> Any:
+        """Return the widget, and beside it a still picture for where no kernel runs."""
+        bundle = super()._repr_mimebundle_()
+        if bundle is None:
+            return None
+        data, metadata = bundle
+        try:
+            picture = shrink(self.picture(), STILL)
+        except CellbankError:
+            return data, metadata
+        png = imagecodecs.png_encode(picture, level=9)
+        return data | {"image/png": base64.b64encode(png).decode()}, metadata
+
+    def __repr__(self) -> str:
+        return f"<Viewer of {self._viewed.image!r}>"
+
+
+def _state(channel: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: channel[name] for name in _STATE}
+
+
+def _checked(channel: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what may be said of a channel, each in its type."""
+    low, high = float(channel["low"]), float(channel["high"])
+    if not np.isfinite([low, high]).all():
+        raise BadInput(f"{channel['name']}: limits must be numbers", "Give low and high.")
+    color = hex_color(channel["color"])
+    return {
+        "name": channel["name"],
+        "on": bool(channel["on"]),
+        "color": color,
+        "low": low,
+        "high": high,
+    }
