@@ -1,6 +1,5 @@
 """Which images lie in an OME-Zarr folder: one, a series (bioformats2raw), a plate, labels."""
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -94,7 +93,7 @@ class Group(msgspec.Struct, frozen=True):
             yield from (inside(path, self.files.name) for path in listed[: ngff.MAX_IMAGES])
             return
         marks = ("zarr.json",) if self.zarr_format == 3 else (".zattrs", ".zgroup")
-        for number in itertools.count():
+        for number in range(ngff.MAX_IMAGES):
             if all(self.files.read(f"{number}/{mark}", MAX_XML) is None for mark in marks):
                 break
             yield str(number)

@@ -20,7 +20,6 @@ from cellbank.images.header import Header, planes_of
 from cellbank.images.ome import Ome, ome_of
 from cellbank.images.omexml import MAX_PLANES
 from cellbank.images.pixels import Pixels
-from cellbank.images.planes import MAX_PLANE
 from cellbank.images.source import translated
 from cellbank.images.xmltree import MAX_XML, InvalidOme, read_tree
 from cellbank.images.zarr_array import Array
@@ -30,16 +29,11 @@ from cellbank.model.errors import BadImage
 
 BUFFER: Final = 64 << 20
 """Bytes of planes that are read together, so that no chunk is decoded twice."""
+MAX_PLANE: Final = 1 << 31
+"""Bytes of a plane that is read whole."""
 MAX_CHUNKS: Final = 1 << 18
 """Chunks of one plane."""
-_MARKS: Final = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 _XML: Final = "OME/METADATA.ome.xml"
-
-
-def is_zarr(source: str | os.PathLike[str] | Node) -> bool:
-    """Tell whether a folder, on a disk or in a package, is one of Zarr's."""
-    files = files_of(source)
-    return any(files.read(mark, MAX_XML) is not None for mark in _MARKS)
 
 
 class ZarrPixels(Pixels):

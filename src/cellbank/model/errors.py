@@ -395,12 +395,17 @@ class NameConflict(Conflict):
 
 
 class WouldOverwrite(Conflict, FileExistsError):
-    """Files that stand where an export would write."""
+    """Files that stand where an export, or what else is said, would write."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        what: str = "export",
+        advice: str = "Choose another folder, or say --force.",
+    ) -> None:
         shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
-        self.message = f"export would overwrite {shown}"
-        self.advice = "Choose another folder, or say --force. Nothing was written."
+        self.message = f"{what} would overwrite {shown}"
+        self.advice = f"{advice} Nothing was written."
 
     def __str__(self) -> str:
         return CellbankError.__str__(self)
