@@ -1,71 +1,36 @@
 """The five figures of the walk-through, drawn from the package that is installed.
 
-`python demo/figures.py FOLDER` writes them as PNG into a folder.
+`python demo/figures.py FOLDER` writes them as PNG into a folder, and `calls.json`: the one line
+that draws each.
 """
 
 import json
 import sys
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-import numpy as np
-import tifffile
 from cellbank.data.aics import aics_23 as junctions
 
-FOV = "fov_00dde0c979ef45949337220524ccfec5"
+from cellbank import cells
+from cellbank.notebook import plot
+
 DPI = 100
-
-
-def row(images: list[np.ndarray], titles: list[str]) -> None:
-    """Draw images beside each other, each with its title if there are any."""
-    _, axes = plt.subplots(1, len(images), figsize=(15, 10))
-    for number, (ax, image) in enumerate(zip(axes, images, strict=True)):
-        ax.imshow(image)
-        ax.set(xticks=[], yticks=[])
-        if titles:
-            ax.set_title(titles[number])
-    plt.tight_layout()
-
-
-def scaled(image: np.ndarray) -> np.ndarray:
-    """Return an image with its darkest pixel 0 and its brightest 255."""
-    low, high = int(image.min()), int(image.max())
-    return ((image.astype(float) - low) / (high - low) * 255).astype(int)
-
-
-def save(folder: Path, name: str) -> None:
-    """Write the figure that was drawn, without the room around it."""
-    plt.savefig(folder / f"{name}.png", dpi=DPI, bbox_inches="tight")
-    plt.close()
+FIGURES = {
+    "all_channels": "fov.image.plot(channels=fov.image.channels, titles=False)",
+    "titles": "fov.image.plot(channels=fov.image.channels)",
+    "channels_in_use": "fov.image.plot()",
+    "segmentations": "plot(fov.segmentation_images(), titles=False)",
+    "composite": "plot(fov.rgb(), pixel_size=fov.image.pixel_size)",
+}
 
 
 def draw(folder: Path) -> None:
     """Draw all five: maximum projections over Z, as the walk-through shows them."""
-    fov = getattr(junctions.fovs, FOV)
-    info = json.loads(fov.info.load.bytes())
-    channels = info["channels"]
-    projected = list(tifffile.imread(fov.image.load()).max(axis=0))
-    names = [channel["dye_name"] for channel in channels]
-
-    row(projected, [])
-    save(folder, "all_channels")
-    row(projected, names)
-    save(folder, "titles")
-
-    used = [number for number, channel in enumerate(channels) if channel["use"]]
-    row([projected[number] for number in used], [names[number] for number in used])
-    save(folder, "channels_in_use")
-
-    kinds = ("cell_segs", "nuclei_segs", "structure_segs")
-    nodes = [getattr(getattr(junctions, kind), info[kind][0]) for kind in kinds]
-    row([tifffile.imread(node.image.load()).max(axis=0) for node in nodes], [])
-    save(folder, "segmentations")
-
-    # Structure, membrane and DNA as red, green and blue.
-    red, green, blue = (scaled(projected[used[number]]) for number in (1, 0, 2))
-    plt.axis("off")
-    plt.imshow(np.stack((red, green, blue), -1))
-    save(folder, "composite")
+    fov = cells.record(junctions.fovs.fov_00dde0c979ef45949337220524ccfec5)
+    for name, call in FIGURES.items():
+        # What the page shows is what was run.
+        figure = eval(call, {"fov": fov, "plot": plot})  # noqa: S307
+        figure.savefig(folder / f"{name}.png", dpi=DPI)
+    (folder / "calls.json").write_text(json.dumps(FIGURES))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """One page of the five figures, each beside the original where that is here."""
 
 import base64
+import json
 from html import escape
 from pathlib import Path
 
@@ -60,11 +61,13 @@ p { margin: 0.2rem 0 0.8rem; max-width: 60rem; }
   gap: 1.5rem; align-items: start; }
 figure { margin: 0; } img { max-width: 100%; height: auto; }
 figcaption { color: #555; font-size: 0.9rem; }
+code { background: #f2f2f2; padding: 0.1rem 0.3rem; }
 """
 
 
 def write_page(page: Path, pictures: Path, facts: list[str]) -> None:
     """Write the page; the pictures are inside of it, so it can be sent as one file."""
+    calls = json.loads((pictures / "calls.json").read_text(encoding="utf-8"))
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -73,11 +76,14 @@ def write_page(page: Path, pictures: Path, facts: list[str]) -> None:
         f"<style>{STYLE}</style></head><body><main>",
         "<h1>The walk-through, with cellbank</h1>",
         *(f"<p>{escape(fact)}</p>" for fact in facts),
+        "<p>Each figure is one call, of <code>fov = cellbank.cells.record(junctions.fovs.fov_…)"
+        "</code> and of <code>plot</code> from <code>cellbank.notebook</code>.</p>",
     ]
     for figure in FIGURES:
         parts += [
             f"<h2>{escape(figure.title)}</h2>",
             f"<p>{escape(figure.text)}</p>",
+            f"<p><code>{escape(calls[figure.name])}</code></p>",
             '<div class="pair">',
             _picture(pictures / f"{figure.name}.png", figure.title, "from the package"),
         ]

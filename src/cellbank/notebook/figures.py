@@ -138,7 +138,7 @@ class _Line(msgspec.Struct):
 def _drawn(
     rows: list[list[Panel]], title: str, cmap: str, figsize: tuple[float, float] | None
 ) -> "Figure":
-    _check_map(cmap)
+    _check_drawing(cmap)
     columns = max(map(len, rows))
     width = min(WIDTH, columns * PANEL)
     lines, height = [], 0.45 if title else 0.05
@@ -231,10 +231,14 @@ def bar(width: float) -> tuple[float, str]:
     raise AssertionError
 
 
-def _check_map(cmap: str) -> None:
+def _check_drawing(cmap: str) -> None:
     from difflib import get_close_matches
 
-    from matplotlib import colormaps
+    try:
+        from matplotlib import colormaps
+    except ModuleNotFoundError:
+        advice = "Install it: pip install 'cellbank[notebook]'"
+        raise BadInput("figures need matplotlib, which is not installed", advice) from None
 
     if cmap not in colormaps:
         near = get_close_matches(str(cmap), list(colormaps), 2)
