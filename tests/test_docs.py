@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import cellbank
-from cellbank import api
+from cellbank import api, images
 from cellbank.cli.group import make_root
 from cellbank.model.errors import error_classes
 from tests.pages import URL, Reader, blocks
@@ -115,6 +115,36 @@ def test_every_public_name_stands_in_the_reference(name: str) -> None:
     elif isinstance(thing, type) and issubclass(thing, msgspec.Struct):
         fields = [field.name for field in msgspec.structs.fields(thing)]
         assert [] == [field for field in fields if not re.search(rf"\b{field}\b", row)]
+
+
+@pytest.mark.parametrize("name", images.__all__)
+def test_every_name_of_the_images_stands_in_their_reference(name: str) -> None:
+    text = (DOCS / "reference" / "images.md").read_text()
+    row = re.search(rf"`{name}[`(].*", text)
+    assert row, name
+    thing = getattr(images, name)
+    shown = re.search(rf"`{name}\((.*?)\)`", row[0])
+    if inspect.isfunction(thing) and "…" not in row[0]:
+        assert shown, row[0]
+        assert [*inspect.signature(thing).parameters] == _parameters(shown[1])
+
+
+@pytest.mark.parametrize("name", [n for n in vars(images.Image) if not n.startswith("_")])
+def test_every_attribute_of_an_image_stands_in_the_reference(name: str) -> None:
+    text = (DOCS / "reference" / "images.md").read_text()
+    thing = vars(images.Image)[name]
+    if isinstance(thing, property):
+        assert f"`image.{name}`" in text
+        return
+    shown = re.search(rf"`image\.{name}\((.*?)\)`", text)
+    assert shown, name
+    assert [*inspect.signature(thing).parameters][1:] == _parameters(shown[1])
+
+
+def _parameters(shown: str) -> list[str]:
+    """Return the names of the parameters in a signature as a page shows it."""
+    words = (part.partition("=")[0].strip().lstrip("*") for part in shown.split(","))
+    return [word for word in words if word]
 
 
 @pytest.mark.parametrize("kind", [api.GroupNode, api.PackageNode, api.DataNode])

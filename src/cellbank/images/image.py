@@ -399,7 +399,7 @@ class Image:
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
         """Write it as OME-TIFF (`.ome.tif`, `.ome.tiff`) or OME-Zarr (`.ome.zarr`).
 
-        Options are those of `cellbank.images.save`.
+        Options are those of `cellbank.images.saving.save`.
         """
         from cellbank.images.saving import save
 
