@@ -2,7 +2,7 @@
 
 import os
 import stat
-from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 import msgspec
 
@@ -15,27 +15,6 @@ from cellbank.model.errors import AxisNotFound, BadImage, BadInput
 from cellbank.model.names import near
 
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
-@runtime_checkable
-class Entry(Protocol):
-    """An entry of a package, as its nodes are."""
-
-    @property
-    def filename(self) -> str:
-        """Its original file name."""
-        ...
-
-    def open(self) -> BinaryIO:
-        """Open its bytes."""
-        ...
-
-
-@runtime_checkable
-class Folder(Protocol):
-    """A folder of files that can only be read one by one, as a group of a package is."""
-
-    def _read_file(self, path: str) -> bytes | None: ...
 
 
 def open(  # noqa: A001  images.open, as webbrowser.open and gzip.open
@@ -100,19 +79,19 @@ def open(  # noqa: A001  images.open, as webbrowser.open and gzip.open
 def _pixels(source: Any, scene: int, reader: str | None) -> Pixels:
     if reader not in {None, "bioio"}:
         raise BadInput(f"there is no reader {reader!r}", "Leave it out, or say 'bioio'.")
-    if isinstance(source, Entry) and not isinstance(source, os.PathLike):
+    # A group's children are attributes, so its type is asked.
+    kind = type(source)
+    if hasattr(kind, "filename") and hasattr(kind, "open"):
         return _of_entry(source, scene, reader)
-    if isinstance(source, Entry) and hasattr(source, "digest"):
-        return _of_entry(source, scene, reader)
-    if isinstance(source, Folder):
+    if hasattr(kind, "_read_file"):
         from cellbank.images.zarr_pixels import ZarrPixels
 
         return ZarrPixels(source, scene=scene)
     if isinstance(source, (str, os.PathLike)):
         return _of_path(os.fspath(source), scene, reader)
     if not (hasattr(source, "read") and hasattr(source, "seek")):
-        kind = type(source).__name__
-        raise BadInput(f"an image cannot be opened from a {kind}", "Give a path, a file or a node.")
+        what = f"an image cannot be opened from a {kind.__name__}"
+        raise BadInput(what, "Give a path, a file or a node.")
     return _of_file(source, name_of(source), scene)
 
 
