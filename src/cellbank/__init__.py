@@ -78,9 +78,9 @@ if TYPE_CHECKING:
 
 def _watcher_for_here() -> Any:
     """Return what shows the progress of jobs that nobody else watches."""
-    from cellbank.display import for_here
+    import importlib
 
-    return for_here()
+    return importlib.import_module("cellbank.display").for_here()
 
 
 def _shower(name: str) -> Any:

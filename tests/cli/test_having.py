@@ -1,5 +1,7 @@
 """Tests of `install`, `export` and `rm`."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import fill, revision_of
@@ -141,3 +143,29 @@ def test_rm_without_yes_refuses_where_nobody_can_be_asked(cellbank, built):
 
 def test_rm_of_what_is_not_here_names_what_is_near(cellbank, built):
     assert "Did you mean demo/nuclei?" in cellbank("rm", "demo/nuclie", "--yes").failed(4).err
+
+
+def test_with_metadata_only_images_stay_away_until_they_are_loaded(
+    cellbank, pushed, remote, elsewhere, images
+):
+    would = cellbank("install", pushed, "--from", remote, "--metadata-only", "--dry-run").ok()
+    assert "demo/nuclei: 3 objects (25 bytes, 25 bytes) to download" in would.out
+    cellbank("install", pushed, "--from", remote, "--metadata-only").ok()
+    assert cellbank("ls").ok().out.rstrip().endswith("only metadata")
+    assert ", only metadata" in cellbank("inspect", pushed).ok().out
+    assert "metadata" == cellbank("ls", "--json").ok().json[0]["want"]
+    result = cellbank("path", f"{pushed}/fovs/a.tif").ok()
+    (line,) = result.out.splitlines()
+    assert (images / "fovs/a.tif").read_bytes() == Path(line).read_bytes()
+
+
+def test_the_metadata_of_a_part_is_refused(cellbank, pushed, remote, elsewhere):
+    error = cellbank("install", f"{pushed}/fovs", "--from", remote, "--metadata-only").failed(2).err
+    assert "not a part" in error
+
+
+def test_metadata_over_all_of_it_changes_nothing_and_says_so(cellbank, pushed, remote, elsewhere):
+    cellbank("install", pushed, "--from", remote).ok()
+    said = cellbank("install", pushed, "--metadata-only").ok().out
+    assert "demo/nuclei is installed in full already, and stays so\n" in said
+    assert said.endswith("demo/nuclei is up to date\n")

@@ -136,8 +136,11 @@ Rule = Callable[[Ask], str]
 
 
 @contextmanager
-def between(url: str, rule: Rule) -> Iterator[str]:
-    """Run a proxy before a real registry that loses what `rule` says; yield its address."""
+def between(url: str, rule: Rule, count: Callable[[int], None] | None = None) -> Iterator[str]:
+    """Run a proxy before a real registry that loses what `rule` says; yield its address.
+
+    `count` hears of the bytes of every answer.
+    """
     target = urlsplit(url)
 
     def handle(connection: socket.socket) -> None:
@@ -154,6 +157,8 @@ def between(url: str, rule: Rule) -> Iterator[str]:
             back = b""
             while more := real.recv(1 << 20):
                 back += more
+        if count is not None:
+            count(len(back))
         if what == "pass":
             connection.sendall(back)
         elif what == "cut the answer":
@@ -188,6 +193,18 @@ def fetched(remote: HttpRemote, start: int = 0) -> bytes:
     found = bytearray()
     remote.fetch_object(PACKAGE, DIGEST, start, found.extend)
     return bytes(found)
+
+
+def stretch_of(ask: Ask) -> tuple[int, int]:
+    """The stretch of an object that a request wants: from and to before."""
+    first, _, last = ask.headers["range"].removeprefix("bytes=").partition("-")
+    return int(first), int(last) + 1
+
+
+def stretch(start: int, stop: int, data: bytes = LARGE) -> bytes:
+    """An honest answer to a range with an end."""
+    said = f"bytes {start}-{stop - 1}/{len(data)}"
+    return answer(data[start:stop], status=206, content_range=said)
 
 
 def start_of(ask: Ask) -> int:

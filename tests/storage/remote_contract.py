@@ -217,6 +217,40 @@ class RemoteContract:
         with pytest.raises(Damaged):
             remote.fetch_object(PACKAGE, ABSENT, 0, lambda _: None)
 
+    @pytest.mark.parametrize(
+        ("start", "stop"),
+        [(0, 1), (0, len(LARGE)), (7, 7), (65_536, 131_072), (len(LARGE) - 1, len(LARGE))],
+    )
+    def test_a_stretch_of_a_large_object_comes_alone(
+        self, remote: Remote, store: Store, start: int, stop: int
+    ) -> None:
+        push_files(store, remote)
+        assert LARGE[start:stop] == remote.read_range(PACKAGE, digest_of(LARGE), start, stop)
+
+    def test_many_threads_read_stretches_at_once(self, remote: Remote, store: Store) -> None:
+        push_files(store, remote, {"huge.tif": HUGE})
+        starts = range(0, len(HUGE), 300_001)
+
+        def read(start: int) -> bytes:
+            stop = min(start + 300_001, len(HUGE))
+            return remote.read_range(PACKAGE, digest_of(HUGE), start, stop)
+
+        with ThreadPoolExecutor(6) as pool:
+            assert HUGE == b"".join(pool.map(read, starts))
+
+    @pytest.mark.parametrize("start", [len(LARGE) - 5, len(LARGE), 10 * len(LARGE)])
+    def test_a_stretch_beyond_the_end_is_an_error(
+        self, remote: Remote, store: Store, start: int
+    ) -> None:
+        push_files(store, remote)
+        with pytest.raises(CellbankError):
+            remote.read_range(PACKAGE, digest_of(LARGE), start, start + 6)
+
+    def test_a_stretch_of_what_is_not_there_is_damage(self, remote: Remote, store: Store) -> None:
+        push_files(store, remote)
+        with pytest.raises(Damaged, match=ABSENT):
+            remote.read_range(PACKAGE, ABSENT, 0, 100)
+
     def test_what_a_sink_raises_comes_out(self, remote: Remote, store: Store) -> None:
         push_files(store, remote)
 

@@ -39,6 +39,8 @@ from tests.storage.lying import (
     ranged,
     remote_at,
     start_of,
+    stretch,
+    stretch_of,
 )
 from tests.storage.making import (
     LARGE,
@@ -232,6 +234,78 @@ def test_another_range_than_was_asked_for_is_not_taken(liar: Callable[[Script], 
     server = liar(lambda ask: iter([ranged(start_of(ask), told=start_of(ask) - 1)]))
     with pytest.raises(BadAnswer, match="another range"):
         fetched(remote_at(server), 1000)
+
+
+def read_range(remote: HttpRemote, start: int, stop: int) -> bytes:
+    return remote.read_range(PACKAGE, DIGEST, start, stop)
+
+
+def test_a_stretch_is_asked_for_alone(liar: Callable[[Script], Liar]) -> None:
+    server = liar(lambda ask: iter([stretch(*stretch_of(ask))]))
+    assert LARGE[1000:9000] == read_range(remote_at(server), 1000, 9000)
+    assert ["bytes=1000-8999"] == [ask.headers["range"] for ask in server.asks]
+
+
+def test_the_whole_object_for_a_stretch_is_broken_off(liar: Callable[[Script], Liar]) -> None:
+    endless = answer(LARGE, length=1 << 40)
+    server = liar(lambda _: iter([endless, *[bytes(1 << 20)] * 64]))
+    remote = remote_at(server)
+    assert LARGE[1000:9000] == read_range(remote, 1000, 9000)
+    assert LARGE[5:7] == read_range(remote, 5, 7)
+    assert 2 == len(server.asks)
+
+
+def test_whole_objects_are_not_let_pass_without_end(liar: Callable[[Script], Liar]) -> None:
+    server = liar(always(answer(bytes(1000), length=1 << 40)))
+    with pytest.raises(BadAnswer, match="whole objects"):
+        read_range(remote_at(server), 1 << 30, (1 << 30) + 5)
+
+
+def test_another_stretch_than_was_asked_for_is_not_taken(liar: Callable[[Script], Liar]) -> None:
+    server = liar(lambda ask: iter([stretch(0, stretch_of(ask)[1])]))
+    with pytest.raises(BadAnswer, match="another range"):
+        read_range(remote_at(server), 1000, 9000)
+
+
+def test_more_than_was_asked_for_is_cut_off(liar: Callable[[Script], Liar]) -> None:
+    server = liar(lambda ask: iter([ranged(stretch_of(ask)[0])]))
+    assert LARGE[1000:9000] == read_range(remote_at(server), 1000, 9000)
+
+
+def test_the_rest_of_a_stretch_is_asked_for_where_too_little_came(
+    liar: Callable[[Script], Liar],
+) -> None:
+    def script(ask: Ask) -> Iterator[bytes]:
+        start, stop = stretch_of(ask)
+        yield stretch(start, min(start + 3000, stop))
+
+    server = liar(script)
+    assert LARGE[1000:9000] == read_range(remote_at(server), 1000, 9000)
+    assert [1000, 4000, 7000] == [stretch_of(ask)[0] for ask in server.asks]
+
+
+def test_a_stretch_that_never_comes_whole_is_given_up(liar: Callable[[Script], Liar]) -> None:
+    server = liar(lambda ask: iter([stretch(stretch_of(ask)[0], stretch_of(ask)[0])]))
+    with pytest.raises(Unreachable, match="less than was asked for"):
+        read_range(remote_at(server), 1000, 9000)
+    assert 5 == len(server.asks)
+
+
+def test_a_stretch_that_stops_in_the_middle_is_given_up(liar: Callable[[Script], Liar]) -> None:
+    server = liar(lambda ask: iter([stretch(*stretch_of(ask))[:400], STALL]))
+    with pytest.raises(Unreachable, match="nothing moves"):
+        read_range(remote_at(server), 0, 100_000)
+
+
+def test_a_web_page_in_place_of_a_stretch_is_not_taken(liar: Callable[[Script], Liar]) -> None:
+    with pytest.raises(BadAnswer, match="web page"):
+        read_range(remote_at(liar(always(HTML))), 1000, 9000)
+
+
+def test_an_object_that_is_shorter_there_is_damage(liar: Callable[[Script], Liar]) -> None:
+    server = liar(always(answer(b"{}", status=416)))
+    with pytest.raises(Damaged, match="cut short"):
+        read_range(remote_at(server), 1000, 9000)
 
 
 # --- wrong bytes

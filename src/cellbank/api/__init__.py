@@ -10,6 +10,7 @@ from cellbank.api.account import (
     whoami,
 )
 from cellbank.api.asking import Listed, cite, diff, du, inspect, log, ls, tree
+from cellbank.api.caching import CacheUse, cache
 from cellbank.api.checking import verify
 from cellbank.api.families import build_family
 from cellbank.api.having import Removed, export, gc, install, load, remove
@@ -34,6 +35,7 @@ from cellbank.storage.gc import Collected
 __all__ = [
     "Branch",
     "Built",
+    "CacheUse",
     "Changes",
     "Citation",
     "Collected",
@@ -58,6 +60,7 @@ __all__ = [
     "add_remote",
     "build",
     "build_family",
+    "cache",
     "cite",
     "default_remote",
     "diff",

@@ -23,7 +23,7 @@ def remotes() -> dict[str, str]:
 
 
 @contextmanager
-def _changing() -> Iterator[Config]:
+def changing() -> Iterator[Config]:
     """Give the configuration while nobody else changes it."""
     folder = _config.read().folder
     disk.make_folders(folder, 0o700)
@@ -31,7 +31,8 @@ def _changing() -> Iterator[Config]:
         yield _config.read()
 
 
-def _save_settings(config: Config, settings: _config.Settings) -> None:
+def save_settings(config: Config, settings: _config.Settings) -> None:
+    """Write `config.json` anew."""
     data = msgspec.json.format(msgspec.json.encode(settings), indent=2) + b"\n"
     disk.make_folders(config.folder)
     disk.replace_whole(config.settings_file, data, config.folder)
@@ -53,33 +54,33 @@ def add_remote(name: str, address: str) -> str:
 
         # It also refuses a password, which would be kept and shown.
         whole = normal_address(whole)
-    with _changing() as config:
+    with changing() as config:
         old = config.settings
         known = {**old.remotes, name: _config.RemoteConfig(whole)}
         new = msgspec.structs.replace(old, remotes=known, default=old.default or name)
-        _save_settings(config, new)
+        save_settings(config, new)
     return whole
 
 
 def remove_remote(name: str) -> None:
     """Forget the name of a remote; raises `RemoteNotFound`."""
-    with _changing() as config:
+    with changing() as config:
         old = config.settings
         if name not in old.remotes:
             raise RemoteNotFound(name)
         known = {n: r for n, r in old.remotes.items() if n != name}
         default = "" if old.default == name else old.default
-        _save_settings(config, msgspec.structs.replace(old, remotes=known, default=default))
+        save_settings(config, msgspec.structs.replace(old, remotes=known, default=default))
 
 
 def default_remote(name: str | None = None) -> str:
     """Return the name of the default remote, after setting it if one is given."""
     if name is None:
         return _config.read().settings.default
-    with _changing() as config:
+    with changing() as config:
         if name not in config.settings.remotes:
             raise RemoteNotFound(name)
-        _save_settings(config, msgspec.structs.replace(config.settings, default=name))
+        save_settings(config, msgspec.structs.replace(config.settings, default=name))
     return name
 
 
@@ -101,19 +102,19 @@ def login(url: str, token: str) -> str:
         remote.close()
     if not who:
         raise NotSignedIn(address)
-    with _changing() as config:
+    with changing() as config:
         _save_tokens(config, {**config.tokens, remote.address: token})
         if not config.settings.default:
             name = "default"
             known = {**config.settings.remotes, name: _config.RemoteConfig(remote.address)}
             new = msgspec.structs.replace(config.settings, remotes=known, default=name)
-            _save_settings(config, new)
+            save_settings(config, new)
     return who
 
 
 def logout(url: str | None = None) -> list[str]:
     """Forget the token of a registry, or of all; return the addresses."""
-    with _changing() as config:
+    with changing() as config:
         address = config.address_of(url) if url else None
         gone = [known for known in config.tokens if known and address in (None, known)]
         if gone:

@@ -87,11 +87,14 @@ class Console:
     # --- watching
 
     @contextlib.contextmanager
-    def watching(self) -> "Iterator[Watcher]":
-        """Give what shows the progress of a job: a bar at a terminal, elsewhere few lines."""
+    def watching(self, *, beside: bool = False) -> "Iterator[Watcher]":
+        """Give what shows the progress of a job: a bar at a terminal, elsewhere few lines.
+
+        With `beside` they never go to stdout, where the data of a reading command go.
+        """
         from cellbank.cli.progress import Shown
 
-        shown = Shown(self.say, bars=bars_here(), silent=self.quiet)
+        shown = Shown(self.note if beside else self.say, bars=bars_here(), silent=self.quiet)
         try:
             yield shown
         finally:

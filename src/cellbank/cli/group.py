@@ -32,11 +32,13 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "log": "looking",
         "diff": "looking",
         "cite": "looking",
+        "show": "showing",
     },
     "Look after the store": {
         "verify": "keeping",
         "gc": "keeping",
         "du": "keeping",
+        "cache": "caching",
     },
     "Remotes and registries": {
         "remote": "remotes",

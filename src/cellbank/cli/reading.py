@@ -10,6 +10,7 @@ from cellbank.cli.console import Console, emit_bytes
 from cellbank.cli.group import command
 from cellbank.cli.names import REF
 from cellbank.model.errors import BadInput
+from cellbank.model.watching import watched_by
 
 if TYPE_CHECKING:
     from cellbank.packages.nodes import DataNode
@@ -47,7 +48,8 @@ def path(console: Console, ref: str, named: bool) -> None:
     The file belongs to the store: read it, never change it.
     """
     node = _entry(ref)
-    found = node.named_path if named else node.path
+    with console.watching(beside=True) as watch, watched_by(watch):
+        found = node.named_path if named else node.path
     if console.json:
         console.show({**_facts(node), "file": found}, "")
     elif sys.stdout.isatty():
@@ -66,7 +68,9 @@ def cat(console: Console, ref: str) -> None:
     """
     node = _entry(ref)
     if console.json:
-        console.show({**_facts(node), **_content(node.bytes())}, "")
+        with console.watching(beside=True) as watch, watched_by(watch):
+            data = node.bytes()
+        console.show({**_facts(node), **_content(data)}, "")
         return
     with node.open() as file:
         while chunk := file.read(CHUNK):

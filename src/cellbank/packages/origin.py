@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, cast
 
 from cellbank import config as _config
@@ -40,6 +41,7 @@ class Origin:
         self._config = _config.read()
         self._process = os.getpid()
         self._lock = threading.Lock()
+        self._fetching: dict[str, threading.Lock] = {}
         self._remote: Remote | None = None
         cache = open_cache(self._config, store)
         self._far = Far(package, self._open_once, self._near, cache)
@@ -56,15 +58,27 @@ class Origin:
         verified until then is kept, and the same call goes on.
         """
         store, package = self._store, self._package
-        remote = open_remote(self._config, self._installed.address)
-        try:
-            with store.transaction():
-                plan = transfer.plan_fetch(entries, transfer.present_in(store, package))
+        with self._alone_with(entries[0]), store.transaction():
+            plan = transfer.plan_fetch(entries, transfer.present_in(store, package))
+            if not plan and not plan.parts:
+                return
+            remote = open_remote(self._config, self._installed.address)
+            try:
                 transfer.fetch(store, remote, package, plan, watch or default_watcher())
-                if plan.parts or plan.documents or plan.other:
-                    compact(store, package, [self._installed.revision, *self._installed.earlier])
-        finally:
-            remote.close()
+            finally:
+                remote.close()
+            if plan.parts or plan.documents or plan.other:
+                compact(store, package, [self._installed.revision, *self._installed.earlier])
+
+    @contextmanager
+    def _alone_with(self, entry: Entry) -> Iterator[None]:
+        """Let other threads that want an entry wait until it is here: it need come only once."""
+        with self._lock:
+            mine = self._fetching.setdefault(entry.digest, threading.Lock())
+        with mine:
+            yield
+        with self._lock:
+            self._fetching.pop(entry.digest, None)
 
     def open(self, entry: Entry) -> IO[bytes]:
         """Open an entry that is not here, to be read by the parts that are wanted."""

@@ -60,6 +60,8 @@ class CloudBucket:
                 options: Any = {"range": {"suffix": -start}}
                 data = obstore.get(self._store, key, options=options).bytes().to_bytes()
                 return data[:length]
+            if not length:
+                return b""
             return obstore.get_range(self._store, key, start=start, length=length).to_bytes()
 
     def stream(self, key: str, start: int) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+import weakref
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -97,7 +98,8 @@ class HttpClient:
         self.stop = threading.Event()
         self._line = Line(self.address, token, timeout, self.stop)
         self._local = threading.local()
-        self._handles: list[Any] = []
+        # A handle goes with the thread that it was for, and its connections with it.
+        self._handles: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def close(self) -> None:
         """Let go of all connections; no request may be under way."""
@@ -105,11 +107,11 @@ class HttpClient:
             return
         import pycurl
 
-        for handle in self._handles:
+        for handle in list(self._handles):
             # A thread that was told to stop may still be in it: then it goes with the thread.
             with suppress(pycurl.error):
                 handle.close()
-        self._handles = []
+        self._handles.clear()
         self._local = threading.local()
 
     def send(self, request: Request) -> Answer:
@@ -182,7 +184,7 @@ class HttpClient:
             import pycurl
 
             handle = self._local.handle = pycurl.Curl()
-            self._handles.append(handle)
+            self._handles.add(handle)
         return handle
 
 
