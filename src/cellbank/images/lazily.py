@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cellbank.images.image_data import ImageData
 from cellbank.images.pixels import Pixels
 from cellbank.model.errors import BadInput
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     import dask.array as da
     import xarray as xr
 
-    from cellbank.images.image import Image
 
 CHUNK: Final = 32 << 20
 """Bytes of a chunk: one plane, or of a larger one so many rows."""
@@ -57,14 +57,14 @@ def _block(pixels: Pixels, level: int, block_info: Any = None) -> NDArray[Any]:
     return plane[(None,) * leading]
 
 
-def data_array(image: "Image", level: int = 0) -> "xr.DataArray":
+def data_array(image: ImageData, level: int = 0) -> "xr.DataArray":
     """Return an image as an xarray: channels by name, X, Y and Z in µm where that is known."""
     try:
         import xarray as xr
     except ImportError:
         raise missing("xarray", "xarray", "xarray") from None
 
-    array = image.dask(level=level)
+    array = dask_array(image.pixels, level)
     axes = image.axes
     sizes = dict(zip(axes, array.shape, strict=True))
     coords: dict[str, Any] = {}

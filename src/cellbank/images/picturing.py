@@ -1,7 +1,7 @@
 """From an image to a picture: which channels, which planes, in which colours."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +10,12 @@ from cellbank.images import compose, overlays
 from cellbank.images import orthogonal as sides
 from cellbank.images.channel import Channel
 from cellbank.images.colours import channel_colors, is_transmitted
+from cellbank.images.image_data import ImageData
 from cellbank.images.limits import Limits, auto_limits
 from cellbank.images.pixels import UNNAMED
 from cellbank.images.scaling import nearest, shrink
 from cellbank.images.selecting import Choice
 from cellbank.model.errors import BadInput
-
-if TYPE_CHECKING:
-    from cellbank.images.image import Image
 
 PLANES: Final = 7
 """So many planes of a stack, evenly spread, make a thumbnail."""
@@ -25,7 +23,7 @@ _ROWS: Final = 64 << 20
 """Of planes larger than this, in bytes, a thumbnail reads only some rows."""
 
 
-def flat(image: "Image", channels: Sequence[int], Z: Choice, T: int, level: int) -> NDArray[Any]:
+def flat(image: ImageData, channels: Sequence[int], Z: Choice, T: int, level: int) -> NDArray[Any]:
     """Return channels as planes, (C, Y, X): the brightest of what is chosen along Z.
 
     Of an RGB image the samples are the channels. Axes without a name are folded, too.
@@ -41,7 +39,7 @@ def flat(image: "Image", channels: Sequence[int], Z: Choice, T: int, level: int)
     return found if "C" in image.axes else found[np.newaxis]
 
 
-def _folded(image: "Image", named: dict[str, Any], Z: Choice, level: int) -> NDArray[Any]:
+def _folded(image: ImageData, named: dict[str, Any], Z: Choice, level: int) -> NDArray[Any]:
     unnamed = "".join(sorted(set(image.axes) & set(UNNAMED)))
     if "Z" not in image.axes:
         if Z is not None:
@@ -55,7 +53,7 @@ def _folded(image: "Image", named: dict[str, Any], Z: Choice, level: int) -> NDA
     return image.project(over="Z", level=level, Z=Z, **named)
 
 
-def shown_channels(image: "Image", colors: Any) -> list[Channel]:
+def shown_channels(image: ImageData, colors: Any) -> list[Channel]:
     """Return the channels that a composite shows."""
     if isinstance(colors, Mapping):
         return [image.channel(wanted) for wanted in colors]
@@ -74,7 +72,7 @@ def colors_of(channels: Sequence[Channel]) -> tuple[str, ...]:
 
 
 def composite(
-    image: "Image",
+    image: ImageData,
     colors: Any,
     limits: Any,
     Z: Choice,
@@ -100,7 +98,7 @@ def _colour_picture(samples: NDArray[Any], limits: Any) -> compose.Picture:
     return compose.rgb(red, green, blue, limits=limits)
 
 
-def _chosen(image: "Image", channels: Sequence[Channel], colors: Any) -> list[Any]:
+def _chosen(image: ImageData, channels: Sequence[Channel], colors: Any) -> list[Any]:
     if colors is None:
         return list(colors_of(channels))
     given = list(colors.values()) if isinstance(colors, Mapping) else list(colors)
@@ -116,7 +114,7 @@ def _chosen(image: "Image", channels: Sequence[Channel], colors: Any) -> list[An
     ]
 
 
-def _windows(image: "Image", channels: Sequence[Channel], limits: Any) -> Any:
+def _windows(image: ImageData, channels: Sequence[Channel], limits: Any) -> Any:
     """Return limits in the order of the channels that are shown."""
     if not isinstance(limits, Mapping):
         return limits
@@ -125,7 +123,7 @@ def _windows(image: "Image", channels: Sequence[Channel], limits: Any) -> Any:
 
 
 def rgb(
-    image: "Image",
+    image: ImageData,
     wanted: Sequence[str | int | None],
     limits: Any,
     Z: Choice,
@@ -146,13 +144,13 @@ def rgb(
     return compose.rgb(red, green, blue, limits=limits)
 
 
-def limits(image: "Image", channel: str | int, Z: Choice, T: int, level: int) -> Limits:
+def limits(image: ImageData, channel: str | int, Z: Choice, T: int, level: int) -> Limits:
     """Return what of a channel should be black and what white."""
     return auto_limits(flat(image, [image.channel(channel).index], Z, T, level)[0])
 
 
 def overlay(
-    image: "Image",
+    image: ImageData,
     labels: Any,
     colors: Any,
     limits: Any,
@@ -173,7 +171,7 @@ def overlay(
     return overlays.overlay(picture, labels, colors=shown, outline=outline, tint=tint)
 
 
-def orthogonal(image: "Image", position: Any, colors: Any, limits: Any, T: int) -> sides.Sides:
+def orthogonal(image: ImageData, position: Any, colors: Any, limits: Any, T: int) -> sides.Sides:
     """Return cuts through a point as pictures with square pixels."""
     if "Z" not in image.axes:
         raise BadInput(f"{image.name} has no Z", "Only a stack has other sides.")
@@ -198,7 +196,7 @@ def orthogonal(image: "Image", position: Any, colors: Any, limits: Any, T: int) 
     return sides.isotropic((xy, xz, yz), voxel)
 
 
-def thumbnail(image: "Image", size: int, *, labels: bool) -> compose.Picture:
+def thumbnail(image: ImageData, size: int, *, labels: bool) -> compose.Picture:
     """Return a small picture made of a few planes, or of a smaller version that the file has."""
     if size < 1:
         raise BadInput(f"a thumbnail of {size} pixels", "Give at least 1.")
@@ -219,7 +217,7 @@ def thumbnail(image: "Image", size: int, *, labels: bool) -> compose.Picture:
     return shrink(picture, size)
 
 
-def _few(image: "Image", channels: list[int], level: int, most: int) -> NDArray[Any]:
+def _few(image: ImageData, channels: list[int], level: int, most: int) -> NDArray[Any]:
     """Return channels as planes, (C, Y, X): the brightest of a few planes along Z."""
     folded = [axis for axis in image.axes if axis == "Z" or axis in UNNAMED]
     if "Z" in folded:
@@ -230,7 +228,7 @@ def _few(image: "Image", channels: list[int], level: int, most: int) -> NDArray[
     return flat(image, channels, None, 0, level)
 
 
-def _middle(image: "Image", level: int) -> NDArray[Any]:
+def _middle(image: ImageData, level: int) -> NDArray[Any]:
     """Return the plane in the middle of axes that have no name."""
     height, width = image.levels[level]
     number = image.pixels.header.planes // 2
