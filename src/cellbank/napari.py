@@ -5,6 +5,7 @@ Nothing here imports napari: layers are handed over as tuples of data, options a
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -114,29 +115,38 @@ def _layers_of(source: Any) -> list[Callable[[], Layer]]:
     """Return what makes each layer: to know that it can be read costs no more than a header."""
     from cellbank import images
 
-    if isinstance(source, Record):
-        return _of_record(source)
-    if isinstance(source, GroupNode):
-        try:
-            return _of_record(record(source))
-        except BadInput:
-            if "zarr.json" not in source and ".zattrs" not in source:
-                raise
+    one = source if isinstance(source, Record) else _record_of(source)
+    if one is not None:
+        return _of_record(one, whole=source is one or source == one.node)
     found = images.open(source)
-    return _of_image(found, found.channels, {})
+    return _of_image(found, found.used, {})
 
 
-def _of_record(one: Record) -> list[Callable[[], Layer]]:
+def _record_of(source: Any) -> Record | None:
+    """Return the record that a node is, or whose image it is; None for any other image."""
+    if not isinstance(source, (GroupNode, DataNode)):
+        return None
+    try:
+        one = record(source)
+    except BadInput:
+        if isinstance(source, GroupNode) and not {"zarr.json", ".zattrs"} & {*source._data_keys()}:
+            raise
+        return None
+    is_image = f"{source._path}/".startswith(f"{one.node._path}/image/")
+    return one if source == one.node or is_image else None
+
+
+def _of_record(one: Record, *, whole: bool) -> list[Callable[[], Layer]]:
     if not one.has_image:
         raise BadInput(f"{one.id} has no image", "Fields of view have: record.related('fovs')")
     told = {"package": one.node._view.label, "record": one.id, "info": one.info.as_dict()}
-    if one.kind not in ("fov", "well"):
-        name = next(name for name, group in _SEGMENTED.items() if group == one.kind)
-        return [lambda: _labels(name, one.image, one.image, told)]
+    for name, kind in _SEGMENTED.items():
+        if one.kind == kind:
+            return [partial(_labels, name, one.image, one.image, told)]
     made = _of_image(one.image, one.image.used, told)
-    if one.kind == "fov":
+    if whole and one.kind == "fov":
         for name, image in one.segmentation_images().items():
-            made.append(lambda name=name, image=image: _labels(name, image, one.image, told))  # type: ignore[misc]
+            made.append(partial(_labels, name, image, one.image, told))
     return made
 
 
@@ -147,11 +157,9 @@ def _of_image(
     image: Image, channels: tuple[Channel, ...], told: Mapping[str, Any]
 ) -> list[Callable[[], Layer]]:
     if "S" in image.axes:
-        return [lambda: _colored(image, told)]
-    return [
-        lambda channel=channel, color=color: _channel(image, channel, color, told)  # type: ignore[misc]
-        for channel, color in zip(channels, _colors(channels), strict=True)
-    ]
+        return [partial(_colored, image, told)]
+    pairs = zip(channels, _colors(channels), strict=True)
+    return [partial(_channel, image, channel, color, told) for channel, color in pairs]
 
 
 def _colors(channels: tuple[Channel, ...]) -> tuple[str, ...]:
