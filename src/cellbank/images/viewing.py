@@ -157,6 +157,11 @@ class Viewed:
 
     # --- its planes
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the planes."""
+        return self._stack.shape
+
     def plane(self, request: Any) -> NDArray[Any]:
         """Return the plane that the viewer asks for.
 
