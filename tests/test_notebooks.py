@@ -21,6 +21,8 @@ from tests.walkthrough import CELLS, NEEDS_THE_PAGE, PAGE
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 WALKTHROUGH = NOTEBOOKS / "walkthrough.ipynb"
+IMAGES = NOTEBOOKS / "images.ipynb"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 # In a process of its own: what the kernel's client warns of is not ours.
 EXECUTE = """
 import sys, nbclient, nbformat
@@ -54,18 +56,21 @@ class Shown:
 
     def values(self) -> list[str]:
         """Return the values that cells ended with: those a reader sees though nobody printed."""
+        return [shown["text/plain"] for shown in self.results()]
+
+    def results(self) -> list[dict[str, Any]]:
+        """Return what cells ended with, in all forms."""
         outputs = [output for cell in self._cells for output in cell.outputs]
-        return [o.data["text/plain"] for o in outputs if o.output_type == "execute_result"]
+        return [dict(o.data) for o in outputs if o.output_type == "execute_result"]
 
 
-@pytest.fixture(scope="module")
-def shown(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    folder = tmp_path_factory.mktemp("notebook")
+def executed_by_a_reader(book: Path, family: Family, folder: Path, **more: str) -> Shown:
+    """Run a notebook as someone with an empty store."""
     executed = folder / "executed.ipynb"
     with served(family.registry) as registry:
         done = subprocess.run(
-            [sys.executable, "-c", EXECUTE, WALKTHROUGH, executed],
-            env=someone(folder, registry.url),
+            [sys.executable, "-c", EXECUTE, book, executed],
+            env=someone(folder, registry.url) | more,
             cwd=folder,
             capture_output=True,
             text=True,
@@ -74,6 +79,11 @@ def shown(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Shown:
         )
     assert 0 == done.returncode, done.stderr
     return Shown(nbformat.read(executed, as_version=4))
+
+
+@pytest.fixture(scope="module")
+def shown(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    return executed_by_a_reader(WALKTHROUGH, family, tmp_path_factory.mktemp("notebook"))
 
 
 def test_the_package_is_installed_and_imported(shown: Shown) -> None:
@@ -133,6 +143,21 @@ def test_five_figures_are_drawn_and_none_is_empty(shown: Shown) -> None:
 
 def test_nothing_is_shown_that_no_cell_asked_for(shown: Shown) -> None:
     assert [] == shown.values()
+
+
+def test_images_are_looked_at_in_one_call_each(family: Family, tmp_path: Path) -> None:
+    backend = "module://matplotlib_inline.backend_inline"
+    shown = executed_by_a_reader(IMAGES, family, tmp_path, MPLBACKEND=backend)
+    assert "objects fetched" in shown.text("cellbank.install(")
+    assert "98.8 2017-10-16 ['plate_3500001464_well_E6']\n" == shown.text("print(field.info.")
+    assert shown.text("print(image)").startswith("<Image ZCYX 8 × 7 × 48 × 72 uint16, CMDRP_2")
+    package, read, projected, figure, viewer, table = shown.results()
+    assert "<details" in package["text/html"]
+    assert ["(4, 48, 72)", "(48, 72)"] == [read["text/plain"], projected["text/plain"]]
+    assert "image/png" in figure
+    assert {WIDGET, "image/png", "text/plain"} <= viewer.keys()
+    assert "passage" in table["text/html"]
+    assert shown.text("print(crop)").startswith("<Crop of cell ")
 
 
 # --- the notebooks as they are kept
