@@ -1,5 +1,6 @@
 """Tests at a real terminal: questions, bars, Ctrl-C."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -34,6 +35,8 @@ class Terminal:
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
         )
         os.close(theirs)
+        # A character's bytes may come apart.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.seen = ""
 
     def until(self, words):
@@ -64,7 +67,7 @@ class Terminal:
             data = os.read(self._ours, 65536)
         except OSError:  # Linux says so when the other side has closed.
             return False
-        self.seen += data.decode(errors="replace")
+        self.seen += self._decoder.decode(data)
         return bool(data)
 
 

@@ -5,12 +5,15 @@ Nothing global is touched: no backend is chosen, no setting changed, nothing sho
 
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import numpy as np
 
+from cellbank.images.compose import Picture
 from cellbank.model.errors import BadInput
 from cellbank.notebook.panels import Panel, Wanted, panels_of
 
@@ -269,8 +272,26 @@ def _figure_class() -> Any:
 def written(figure: "Figure", form: str, dpi: float | None = None) -> bytes:
     """Return a figure as the bytes of a file: `png`, `jpg`, `svg`, `pdf`."""
     file = io.BytesIO()
+    with _any_letters():
+        figure.savefig(file, format=form, dpi=dpi or "figure")
+    return file.getvalue()
+
+
+def rendered(figure: "Figure", width: int, height: int | None = None) -> Picture:
+    """Return a figure as a picture (Y, X, 3), so wide, or less where it would be higher."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    across, down = figure.get_size_inches()
+    figure.set_dpi(min(width / across, height / down if height else width))
+    canvas: Any = FigureCanvasAgg(figure)
+    with _any_letters():
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+@contextmanager
+def _any_letters() -> Iterator[None]:
     with warnings.catch_warnings():
         # A dye with letters that the font lacks is drawn with boxes; that is no news to anybody.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(file, format=form, dpi=dpi or "figure")
-    return file.getvalue()
+        yield

@@ -107,14 +107,16 @@ def pictured(thing: Any) -> Any:
     """Return the image or the record that a node is; other things as they are."""
     if not isinstance(thing, (DataNode, GroupNode)):
         return thing
+    _, _, *part = thing._path.split("/") if thing._path.count("/") else ["", ""]
+    if part[:1] not in ([], ["image"]):
+        return images.open(thing)
     try:
         from cellbank import cells
 
         record = cells.record(thing)
     except BadInput:
         return images.open(thing)
-    parts = thing._path.split("/")
-    return record.image if len(parts) > 2 and parts[2] == "image" else record
+    return record.image if part else record
 
 
 def _is_image(thing: Any) -> bool:
