@@ -83,7 +83,7 @@ def _open(path: str) -> Stack:
     with opened(path) as window:
         is_tiff = window.at(0, min(4, window.size)) in _TIFF
     if not is_tiff:
-        from cellbank.images.vendor import open_vendor
+        from cellbank.images.vendor_pixels import open_vendor
 
         header, planes = open_vendor(path)
         return Stack(path, header, planes)

@@ -7,21 +7,19 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from cellbank.images.channel import Channel
+from cellbank.images.image_data import ImageData
 from cellbank.images.ometiff import write_ome_tiff
 from cellbank.images.omexml import MAX_PLANES
 from cellbank.images.picturing import colors_of
 from cellbank.images.zarr_writing import COMPRESSIONS, Plan, Writer, levels_of
 from cellbank.model.errors import BadInput, CellbankError, DiskError, WouldOverwrite
-
-if TYPE_CHECKING:
-    from cellbank.images.image import Image
 
 _TIFF: Final = (".tif", ".tiff")
 _ZARR: Final = (".zarr",)
@@ -31,8 +29,8 @@ _SAMPLES: Final = {
 }
 
 
-def save(  # noqa: PLR0913  how it is stored, by name
-    image: "Image",
+def save(
+    image: ImageData,
     path: str | os.PathLike[str],
     *,
     version: str = "0.5",
@@ -117,7 +115,7 @@ def _compression(said: str | None, suffix: str) -> str | None:
 
 
 def _plan(
-    image: "Image", version: str, levels: int | None, compression: str | None, *, labels: bool
+    image: ImageData, version: str, levels: int | None, compression: str | None, *, labels: bool
 ) -> Plan:
     if version not in {"0.4", "0.5"}:
         raise BadInput(f"OME-Zarr {version} is not written", "Take 0.4 or 0.5.")
@@ -151,7 +149,7 @@ def _plan(
 # --- the formats ---------------------------------------------------------------------------------
 
 
-def _save_tiff(image: "Image", place: Path, compression: Any) -> None:
+def _save_tiff(image: ImageData, place: Path, compression: Any) -> None:
     names = tuple(channel.name for channel in image.channels)
     with place.open("xb") as file:
         write_ome_tiff(
@@ -168,7 +166,7 @@ def _save_tiff(image: "Image", place: Path, compression: Any) -> None:
         os.fsync(file.fileno())
 
 
-def _save_zarr(image: "Image", place: Path, plan: Plan, name: str) -> None:
+def _save_zarr(image: ImageData, place: Path, plan: Plan, name: str) -> None:
     place.mkdir()
     writer = Writer(place, plan)
     leading = image.axes[: image.axes.index("Y")]
@@ -186,7 +184,7 @@ def _save_zarr(image: "Image", place: Path, plan: Plan, name: str) -> None:
     writer.finish(stem, _channels(image, samples), sizes)
 
 
-def _planes(image: "Image") -> Iterator[NDArray[Any]]:
+def _planes(image: ImageData) -> Iterator[NDArray[Any]]:
     height, width = image.levels[0]
     count = image.pixels.header.planes
     if count > MAX_PLANES:
@@ -195,7 +193,7 @@ def _planes(image: "Image") -> Iterator[NDArray[Any]]:
         yield plane.astype(np.uint8) if plane.dtype == np.bool_ else plane
 
 
-def _channels(image: "Image", samples: int) -> tuple[Channel, ...]:
+def _channels(image: ImageData, samples: int) -> tuple[Channel, ...]:
     """Return the channels as they are written: each with a colour; of samples, one for each."""
     if samples == 1:
         colors = colors_of(image.channels)

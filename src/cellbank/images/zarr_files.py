@@ -115,23 +115,25 @@ class Folder:
             return self._opened(path)
 
     def _opened(self, path: str) -> tuple[int, int] | None:
-        place = f"{self._root}/{path}"
         try:
-            descriptor = os.open(place, _FLAGS)
+            try:
+                descriptor = os.open(f"{self._root}/{path}", _FLAGS)
+            except OSError as error:
+                if error.errno != errno.ELOOP:
+                    raise
+                # It is a link: where it leads is asked for once more, without following links.
+                place = os.path.realpath(f"{self._root}/{path}")
+                if not self._holds(place):
+                    raise self._bad(path, "is a link that leads out of the folder") from None
+                descriptor = os.open(place, _FLAGS)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 return None
-            if error.errno != errno.ELOOP:
-                raise
-            place = os.path.realpath(place)
-            if not self._holds(place):
-                raise self._bad(path, "is a link that leads out of the folder") from None
-            try:
-                descriptor = os.open(place, _FLAGS)
-            except FileNotFoundError:
-                return None
+            if error.errno == errno.ELOOP:
+                raise self._bad(path, "is a link that leads to itself") from None
+            raise
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             os.close(descriptor)

@@ -215,18 +215,19 @@ class Writer:
 def _encoded(chunk: NDArray[Any], plan: Plan) -> bytes:
     import imagecodecs
 
-    level = _LEVELS.get(plan.compression or "", 0)
+    data, level = chunk.tobytes(), _LEVELS.get(plan.compression or "", 0)
     if plan.compression == "blosc":
-        encode = imagecodecs.blosc_encode
         size = plan.dtype.itemsize
         return bytes(
-            encode(chunk, level, compressor="zstd", shuffle=1, typesize=size, numthreads=1)
+            imagecodecs.blosc_encode(
+                data, level, compressor="zstd", shuffle=1, typesize=size, numthreads=1
+            )
         )
     if plan.compression == "zstd":
-        return bytes(imagecodecs.zstd_encode(chunk, level))
+        return bytes(imagecodecs.zstd_encode(data, level))
     if plan.compression == "gzip":
-        return bytes(imagecodecs.gzip_encode(chunk, level))
-    return chunk.tobytes()
+        return bytes(imagecodecs.gzip_encode(data, level))
+    return data
 
 
 def _array(plan: Plan, level: int) -> tuple[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from cellbank.images.convert import Conversion, convert
-from cellbank.images.vendor import open_vendor
+from cellbank.images.vendor_pixels import open_vendor
 from cellbank.model.errors import BadImage
 from tests.images.making import FORMS, STACK
 
