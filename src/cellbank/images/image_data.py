@@ -242,10 +242,10 @@ class ImageData:
         return select(self._pixels.header, self._channels, self.name, choices, self.levels[level])
 
     def _level(self, level: int) -> int:
-        if not 0 <= level < len(self.levels):
+        if type(level) is bool or level not in range(len(self.levels)):
             there = f"It has levels 0 to {len(self.levels) - 1}." if len(self.levels) > 1 else ""
             raise AxisNotFound(self.name, f"level {level}", "it is not there", there)
-        return level
+        return int(level)
 
     def __repr__(self) -> str:
         sizes = " × ".join(str(size) for size in self.shape)

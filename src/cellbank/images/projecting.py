@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellbank.images.pixels import Pixels
-from cellbank.images.reading import plane_numbers
+from cellbank.images.reading import allocated, plane_numbers, region
 from cellbank.images.selecting import Axis, Selection
 from cellbank.model.errors import BadInput
 
@@ -42,7 +43,7 @@ def project(
     pixels
         The image.
     selection
-        What of it is wanted; rows and columns without gaps.
+        What of it is wanted.
     over
         Which of the leading axes are folded; those that the file leaves out change nothing.
     how
@@ -62,7 +63,7 @@ def project(
         There is no such projection, or nothing is selected.
     """
     fold = _FOLDS.get(how) if isinstance(how, str) else None
-    if fold is None and (not isinstance(how, int | float) or not 0 <= how <= 100):
+    if fold is None and not (_is_number(how) and 0 <= float(how) <= 100):
         names = ", ".join(_FOLDS)
         raise BadInput(f"there is no projection {how!r}", f"Take {names}, or a percentile: 0-100.")
     if fold is None and pixels.dtype.kind == "c":
@@ -74,37 +75,44 @@ def project(
     inner = tuple(a if a.name in over else one[a.name] for a in selection.leading)
     folded = plane_numbers(pixels, inner)
     stacks = [[start + n for n in folded] for start in plane_numbers(pixels, outer)]
-    job = _Job(pixels, selection, stacks, level)
-    found = job.percentile(float(how)) if fold is None else job.fold(fold, mean=how == "mean")
+    rows, inner_rows = region(selection.y)
+    columns, inner_columns = region(selection.x)
+    job = _Job(pixels, stacks, level, rows, columns, (inner_rows, inner_columns))
+    # Halves overflow, infinities make NaN: that is what the numbers are, and no news.
+    with np.errstate(all="ignore"):
+        found = job.percentile(float(how)) if fold is None else job.fold(fold, mean=how == "mean")
+    found = found[:, job.inner[0]][:, :, job.inner[1]]
     return found.reshape(*(len(axis.places) for axis in outer), *found.shape[1:])
+
+
+def _is_number(how: Any) -> bool:
+    return isinstance(how, Real) and not isinstance(how, bool)
 
 
 class _Job(NamedTuple):
     pixels: Pixels
-    selection: Selection
     stacks: list[list[int]]
     """For each plane of the result, the numbers of those that are folded into it."""
     level: int
-
-    def _columns(self) -> slice:
-        places = self.selection.x.places
-        return slice(places[0], places[-1] + 1)
-
-    def _rows(self) -> slice:
-        places = self.selection.y.places
-        return slice(places[0], places[-1] + 1)
+    rows: slice
+    columns: slice
+    inner: tuple[slice | list[int], slice | list[int]]
+    """Which of these rows and columns are wanted."""
 
     def fold(self, fold: Fold, *, mean: bool) -> NDArray[Any]:
-        """Add plane after plane, in the order in which they lie in the file."""
-        pixels, rows, columns = self.pixels, self._rows(), self._columns()
+        """Add plane after plane, in the order in which they lie in the file if that is asked."""
+        pixels, rows, columns = self.pixels, self.rows, self.columns
         # numpy, too, adds halves as singles.
         dtype = np.dtype(
             np.float32
             if mean and pixels.dtype.itemsize == 2 and pixels.dtype.kind == "f"
             else fold.dtype(pixels.dtype)
         )
-        made = np.empty((len(self.stacks), *pixels.sample_shape(rows, columns)), dtype)
-        jobs = sorted((number, n) for n, stack in enumerate(self.stacks) for number in stack)
+        shape = (len(self.stacks), *pixels.sample_shape(rows, columns))
+        made = allocated(shape, dtype, pixels.name)
+        jobs = [(number, n) for n, stack in enumerate(self.stacks) for number in stack]
+        if all(stack == sorted(stack) for stack in self.stacks):
+            jobs.sort()
         begun: set[int] = set()
         planes = pixels.planes([number for number, _ in jobs], rows, columns, self.level)
         for (_, place), plane in zip(jobs, planes, strict=True):
@@ -114,18 +122,22 @@ class _Job(NamedTuple):
                 made[place] = plane
                 begun.add(place)
         if mean:
-            made /= made.dtype.type(len(self.stacks[0]))
+            # As numpy does: in a larger type, if that is what the division makes.
+            np.true_divide(made, np.intp(len(self.stacks[0])), out=made, casting="unsafe")
         return made.astype(fold.dtype(pixels.dtype), copy=False)
 
     def percentile(self, how: float) -> NDArray[Any]:
         """Take percentiles of so many rows at once as fit into the buffer."""
-        pixels, rows, columns = self.pixels, self._rows(), self._columns()
+        pixels, rows, columns = self.pixels, self.rows, self.columns
         shape = pixels.sample_shape(rows, columns)
-        dtype = np.percentile(np.zeros(1, pixels.dtype), how).dtype
-        made = np.empty((len(self.stacks), *shape), dtype)
+        # Truth values are counted as 0 and 1.
+        kind = pixels.dtype if pixels.dtype.kind != "b" else np.dtype(np.uint8)
+        dtype = np.percentile(np.zeros(1, kind), how).dtype
+        made = allocated((len(self.stacks), *shape), dtype, pixels.name)
         for place, stack in enumerate(self.stacks):
             for part in self._blocks(len(stack), rows, shape):
-                block = np.empty((len(stack), part.stop - part.start, *shape[1:]), pixels.dtype)
+                whole = (len(stack), part.stop - part.start, *shape[1:])
+                block = allocated(whole, kind, pixels.name)
                 pixels.fill(block, stack, part, columns, self.level)
                 into = slice(part.start - rows.start, part.stop - rows.start)
                 made[place, into] = np.percentile(block, how, axis=0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellbank.images.pixels import Pixels
+from cellbank.images.pixels import UNNAMED, Pixels
 from cellbank.images.selecting import Axis, Selection
 from cellbank.model.errors import AxisNotFound, BadInput
 
@@ -19,15 +19,16 @@ def read_selection(pixels: Pixels, selection: Selection, level: int = 0) -> NDAr
         kept = zip(shape, selection.all, strict=True)
         return np.empty(tuple(n for n, axis in kept if axis.kept), pixels.dtype)
     numbers = plane_numbers(pixels, selection.leading)
-    rows, inner_rows = _region(selection.y)
-    columns, inner_columns = _region(selection.x)
+    rows, inner_rows = region(selection.y)
+    columns, inner_columns = region(selection.x)
     inner = (inner_rows, inner_columns)
     whole = inner == (slice(None), slice(None)) and selection.samples_whole(pixels.header.shape)
     if len(numbers) == 1 or not whole:
         planes = pixels.planes(numbers, rows, columns, level)
         found = _gathered(planes, shape, len(selection.leading), pixels, selection, inner)
     else:
-        found = _allocated((len(numbers), *pixels.sample_shape(rows, columns)), pixels)
+        shape_read = (len(numbers), *pixels.sample_shape(rows, columns))
+        found = allocated(shape_read, pixels.dtype, pixels.name)
         pixels.fill(found, numbers, rows, columns, level)
     found = np.reshape(found, shape)
     dropped = tuple(n for n, axis in enumerate(selection.all) if not axis.kept)
@@ -44,31 +45,40 @@ def _gathered(
 ) -> NDArray[Any]:
     """Put planes together of which only some rows, columns or samples are wanted."""
     samples = None if selection.samples is None else list(selection.samples.places)
-    first = _wanted(next(planes), inner, samples)
+    first = _wanted(next(planes), inner, samples, pixels)
     count = math.prod(shape[:leading])
     if count == 1:
         return np.ascontiguousarray(first)
-    found = _allocated((count, *first.shape), pixels)
+    found = allocated((count, *first.shape), pixels.dtype, pixels.name)
     found[0] = first
     for number, plane in enumerate(planes, 1):
-        found[number] = _wanted(plane, inner, samples)
+        found[number] = _wanted(plane, inner, samples, pixels)
     return found
 
 
-def _wanted(plane: NDArray[Any], inner: tuple[Any, Any], samples: list[int] | None) -> NDArray[Any]:
-    found: NDArray[Any] = plane[inner[0]][:, inner[1]]
+def _wanted(
+    plane: NDArray[Any], inner: tuple[Any, Any], samples: list[int] | None, pixels: Pixels
+) -> NDArray[Any]:
+    try:
+        found: NDArray[Any] = plane[inner[0]][:, inner[1]]
+    except MemoryError:
+        raise _too_large(pixels.name, len(inner[0]) * len(inner[1]) * plane.itemsize) from None
     return found if samples is None else found[..., samples]
 
 
-def _allocated(shape: tuple[int, ...], pixels: Pixels) -> NDArray[Any]:
-    length = math.prod(shape) * pixels.dtype.itemsize
+def allocated(shape: tuple[int, ...], dtype: Any, name: str) -> NDArray[Any]:
+    """Return an empty array; raises `BadInput` where it does not fit in memory."""
     try:
-        return np.empty(shape, pixels.dtype)
-    except MemoryError:
-        raise BadInput(
-            f"{pixels.name}: {length} bytes do not fit in memory",
-            "Read a part of it, or lazily: image.dask().",
-        ) from None
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError):
+        raise _too_large(name, math.prod(shape) * np.dtype(dtype).itemsize) from None
+
+
+def _too_large(name: str, length: int) -> BadInput:
+    return BadInput(
+        f"{name}: {length} bytes do not fit in memory",
+        "Read a part of it, or lazily: image.dask().",
+    )
 
 
 def plane_numbers(pixels: Pixels, leading: tuple[Axis, ...]) -> list[int]:
@@ -81,7 +91,7 @@ def plane_numbers(pixels: Pixels, leading: tuple[Axis, ...]) -> list[int]:
     ]
 
 
-def _region(axis: Axis) -> tuple[slice, slice | list[int]]:
+def region(axis: Axis) -> tuple[slice, slice | list[int]]:
     """Return the smallest run that has all places, and where in it they are."""
     places = axis.places
     if isinstance(places, range) and places.step == 1:
@@ -96,7 +106,7 @@ def _region(axis: Axis) -> tuple[slice, slice | list[int]]:
 def arranged(array: NDArray[Any], axes: str, wanted: str, where: str) -> NDArray[Any]:
     """Return an array with its axes in another order; an axis that it lacks gets the length 1."""
     lacking = [axis for axis in axes if axis not in wanted]
-    if lacking or len(set(wanted)) < len(wanted) or set(wanted) - set("TCZYXSIQ"):
+    if lacking or len(set(wanted)) < len(wanted) or set(wanted) - set(f"TCZYXS{UNNAMED}"):
         reason = f"the axes {axes} cannot become {wanted!r}"
         advice = f"Choose one place of {lacking[0]}, or name it." if lacking else ""
         raise AxisNotFound(where, lacking[0] if lacking else wanted, reason, advice)

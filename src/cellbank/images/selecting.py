@@ -1,7 +1,7 @@
 """What part of an image is asked for: axes by name, channels by name or number."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import numpy as np
@@ -108,9 +108,9 @@ def numbers_of(choice: Choice, channels: Sequence[Channel], where: str) -> Choic
     """Return channels that are given by name as numbers; what is a number already stays."""
     if isinstance(choice, str):
         return channel_of(choice, channels, where).index
-    if choice is None or isinstance(choice, int | slice | range | np.integer):
+    if not _is_several(choice):
         return choice
-    return [channel_of(one, channels, where).index for one in choice]
+    return [channel_of(one, channels, where).index for one in cast("Sequence[int | str]", choice)]
 
 
 def channel_of(wanted: str | int, channels: Sequence[Channel], where: str) -> Channel:
@@ -139,14 +139,16 @@ def _check_absent(
     """Accept the only place of an axis that a file leaves out; refuse all else."""
     if name not in _NAMED:
         raise AxisNotFound(where, name, f"it has the axes {header.axes}")
-    unnamed = set(header.axes) & set(UNNAMED)
     if name == "C":
         choice = numbers_of(choice, channels, where)
-    if choice in (0, -1) or (isinstance(choice, slice | range | list | tuple) and not unnamed):
-        _axis(name, 1, choice, where)
-        return
-    advice = _ADVICE if unnamed else ""
-    raise AxisNotFound(where, name, f"it has the axes {header.axes}", advice)
+    # One time, one channel there may be beside what has no name; Z it could be itself.
+    unnamed = bool(set(header.axes) & set(UNNAMED))
+    if unnamed and (
+        name == "Z" or not isinstance(choice, int | np.integer) or choice not in {0, -1}
+    ):
+        raise AxisNotFound(where, name, f"it has the axes {header.axes}", _ADVICE)
+    if list(_axis(name, 1, choice, where).places) != [0]:
+        raise AxisNotFound(where, name, f"it has the axes {header.axes}", "Of others there is one.")
 
 
 def _axis(name: str, size: int, choice: Choice, where: str) -> Axis:
@@ -160,14 +162,22 @@ def _axis(name: str, size: int, choice: Choice, where: str) -> Axis:
             raise AxisNotFound(where, name, reason) from None
     if isinstance(choice, int | np.integer) and not isinstance(choice, bool):
         return Axis(name, (_place(name, size, int(choice), where),), kept=False)
-    if isinstance(choice, str) or not isinstance(choice, Sequence | np.ndarray):
-        raise AxisNotFound(where, name, f"{choice!r} is no number, slice or list of numbers")
-    return Axis(name, tuple(_place(name, size, one, where) for one in choice), kept=True)
+    if not _is_several(choice):
+        raise AxisNotFound(where, name, f"{choice!r:.60} is no number, slice or list of numbers")
+    several = cast("Sequence[int]", choice)
+    return Axis(name, tuple(_place(name, size, one, where) for one in several), kept=True)
+
+
+def _is_several(choice: Any) -> bool:
+    """Tell whether places are listed, rather than said by a slice, or one of them."""
+    if isinstance(choice, np.ndarray):
+        return choice.ndim == 1
+    return isinstance(choice, Sequence) and not isinstance(choice, str | bytes)
 
 
 def _place(name: str, size: int, choice: Any, where: str) -> int:
     if isinstance(choice, bool) or not isinstance(choice, int | np.integer):
-        raise AxisNotFound(where, name, f"{choice!r} is no whole number")
+        raise AxisNotFound(where, name, f"{choice!r:.60} is no whole number")
     if not -size <= choice < size:
         there = "only 0" if size == 1 else f"0 to {size - 1}"
         raise AxisNotFound(where, name, f"{int(choice)} is not there", f"It has {there}.")
