@@ -311,9 +311,10 @@ except BadImage:
 def test_damaged_bytes_are_one_error(name: str) -> None:
     """Also where a decoder would read behind the end of its input."""
     data = (np.arange(8192, dtype="u2") * 7 % 1999).tobytes()
+    encoded = _encoded(name, data)
     random_, refused = random.Random(7), 0  # noqa: S311
     for _ in range(300):
-        damaged = bytearray(_encoded(name, data))
+        damaged = bytearray(encoded)
         for _ in range(random_.randint(1, 4)):
             short = min(len(damaged), 20)
             damaged[random_.randrange(random_.choice([short, len(damaged)]))] ^= 1 << 7

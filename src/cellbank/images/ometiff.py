@@ -10,12 +10,14 @@ import math
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, BinaryIO, Final, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from cellbank.images.channel import Channel
 from cellbank.images.omewriting import OME_TYPES, ome_xml
 from cellbank.images.source import name_of
 from cellbank.model.errors import BadImage
@@ -69,6 +71,8 @@ def write_ome_tiff(  # noqa: PLR0913  what OME-TIFF says of an image, by name
     compression: Literal["zlib"] | None = None,
     channel_notes: Mapping[str, str] | None = None,
     comment: str = "",
+    details: Sequence[Channel] = (),
+    acquired: datetime | None = None,
 ) -> None:
     """Write an OME-TIFF from its beginning to its end; one plane is in memory at a time.
 
@@ -94,6 +98,10 @@ def write_ome_tiff(  # noqa: PLR0913  what OME-TIFF says of an image, by name
         Text by the name of a channel.
     comment
         Becomes the image's description.
+    details
+        Colours, dyes and wavelengths of the channels, in the order of C.
+    acquired
+        When the image was taken.
 
     Raises
     ------
@@ -111,6 +119,8 @@ def write_ome_tiff(  # noqa: PLR0913  what OME-TIFF says of an image, by name
         pixel_size=sizes,
         channel_notes=channel_notes or {},
         comment=comment,
+        details=details,
+        acquired=acquired,
     )
     leading = len(axes.partition("Y")[0])
     pixels = np.dtype(dtype).newbyteorder("<")

@@ -3,8 +3,11 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 from xml.sax.saxutils import escape
+
+from cellbank.images.channel import Channel
 
 OME_TYPES: Final = {
     "int8": "int8",
@@ -26,7 +29,7 @@ _UNSPEAKABLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0
 _SPACES: Final = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 
 
-def ome_xml(
+def ome_xml(  # noqa: PLR0913  what OME-XML says, by name
     axes: str,
     shape: Sequence[int],
     dtype: str,
@@ -35,6 +38,8 @@ def ome_xml(
     pixel_size: Mapping[str, float],
     channel_notes: Mapping[str, str],
     comment: str,
+    details: Sequence[Channel] = (),
+    acquired: datetime | None = None,
 ) -> bytes:
     """Return the OME-XML of an image in one file, in ASCII (other letters as references)."""
     sizes = dict.fromkeys("TCZYX", 1) | dict(zip(axes, shape, strict=True))
@@ -60,9 +65,13 @@ def ome_xml(
         f'<OME xmlns="{_NAMESPACE}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
         f' xsi:schemaLocation="{_NAMESPACE} {_NAMESPACE}/ome.xsd">',
         '<Image ID="Image:0">',
+        _text("AcquisitionDate", acquired.isoformat(timespec="seconds") if acquired else ""),
         _text("Description", comment),
         f"<Pixels{_attributes(attributes)}>",
-        *(_channel(n, name, samples, noted) for n, name in enumerate(names)),
+        *(
+            _channel(n, name, samples, noted, _detailed(details[n]) if n < len(details) else {})
+            for n, name in enumerate(names)
+        ),
         f'<TiffData IFD="0" PlaneCount="{math.prod(sizes[a] for a in "TCZ")}"/>',
         "</Pixels></Image>",
         _annotations([channel_notes[name] for name in noted]),
@@ -71,10 +80,30 @@ def ome_xml(
     return "".join(parts).encode("ascii", "xmlcharrefreplace")
 
 
-def _channel(number: int, name: str | None, samples: int, noted: Sequence[str]) -> str:
+def _detailed(channel: Channel) -> dict[str, object]:
+    """Return what is known of a channel beside its name, as OME says it: lengths in nm."""
+    color = int(channel.color[1:], 16) << 8 | 0xFF if channel.color else None
+    known: dict[str, object] = {
+        # A signed number: red, green, blue, opacity.
+        "Color": None if color is None else color - (1 << 32) * (color >> 31),
+        "EmissionWavelength": channel.wavelength,
+        "ExcitationWavelength": channel.excitation,
+        "Fluor": channel.fluor,
+    }
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def _channel(
+    number: int,
+    name: str | None,
+    samples: int,
+    noted: Sequence[str],
+    details: Mapping[str, object],
+) -> str:
     attributes: dict[str, object] = {"ID": f"Channel:0:{number}"}
     if name is not None:
         attributes["Name"] = name
+    attributes |= details
     attributes["SamplesPerPixel"] = samples
     if name not in noted:
         return f"<Channel{_attributes(attributes)}/>"

@@ -151,6 +151,7 @@ def _plan(
 
 def _save_tiff(image: ImageData, place: Path, compression: Any) -> None:
     names = tuple(channel.name for channel in image.channels)
+    known = any(_detailed(channel) for channel in image.channels)
     with place.open("xb") as file:
         write_ome_tiff(
             file,
@@ -159,11 +160,17 @@ def _save_tiff(image: ImageData, place: Path, compression: Any) -> None:
             shape=image.shape,
             dtype="uint8" if image.dtype == np.bool_ else image.dtype.name,
             channels=names if any(names) else (),
+            details=image.channels if known else (),
+            acquired=image.acquisition_date,
             pixel_size={a: n for a, n in (image.pixel_size or {}).items() if a in "ZYX"},
             compression=compression,
         )
         file.flush()
         os.fsync(file.fileno())
+
+
+def _detailed(channel: Channel) -> bool:
+    return bool(channel.color or channel.wavelength or channel.excitation or channel.fluor)
 
 
 def _save_zarr(image: ImageData, place: Path, plan: Plan, name: str) -> None:

@@ -102,7 +102,8 @@ class VendorPixels(Pixels):
                     else self._data[rows, columns]
                     for number in numbers[start : start + step]
                 ]
-                found = da.stack(wanted).compute(scheduler="synchronous")
+                stack = da.stack(wanted)  # type: ignore[no-untyped-call]
+                found = stack.compute(scheduler="synchronous")
             for plane in found:
                 yield np.ascontiguousarray(plane, self.dtype)
 

@@ -235,6 +235,7 @@ def _array(plan: Plan, level: int) -> tuple[str, dict[str, Any]]:
     step = _LEVELS.get(plan.compression or "", 0)
     blosc = {"cname": "zstd", "clevel": step, "blocksize": 0}
     shape, chunks = plan.level_shape(level), plan.chunk_shape
+    fill = [0.0, 0.0] if plan.dtype.kind == "c" else 0
     if plan.version == "0.4":
         codecs = {
             "blosc": {"id": "blosc", "shuffle": 1, **blosc},
@@ -246,7 +247,7 @@ def _array(plan: Plan, level: int) -> tuple[str, dict[str, Any]]:
             "shape": shape,
             "chunks": chunks,
             "dtype": plan.dtype.str,
-            "fill_value": 0,
+            "fill_value": fill,
             "order": "C",
             "filters": None,
             "compressor": codecs.get(plan.compression or ""),
@@ -270,7 +271,7 @@ def _array(plan: Plan, level: int) -> tuple[str, dict[str, Any]]:
         "data_type": plan.dtype.name,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunks}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": [0, 0] if plan.dtype.kind == "c" else 0,
+        "fill_value": fill,
         "codecs": codecs_3,
         "attributes": {},
         "dimension_names": list(plan.axes.lower()),
