@@ -965,7 +965,7 @@ const STYLE = `
   color: var(--text); font: 13px/1.5 var(--jp-ui-font-family, system-ui, sans-serif); }
 [hidden] { display: none !important; }
 * { box-sizing: border-box; accent-color: var(--accent); }
-.frame { display: flex; flex-wrap: wrap; gap: 12px; max-width: 1100px; }
+.frame { display: flex; flex-wrap: wrap; gap: 12px; max-width: 1100px; padding: 4px; }
 .picture { flex: 3 1 340px; min-width: 0; max-width: 100%; }
 .panel { flex: 1 1 220px; min-width: 0; max-height: 640px; overflow-y: auto; padding: 3px; }
 .stage { position: relative; overflow: hidden; background: #000; width: 100%; max-height: 560px;
