@@ -6,6 +6,7 @@ import json
 import struct
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from playwright.sync_api import Page, expect, sync_playwright
 
+import cellbank
 from cellbank import images
 from cellbank.model.errors import BadImage, BadInput
 from cellbank.notebook import show
@@ -119,6 +121,25 @@ def test_what_cannot_be_shown_is_said_at_once() -> None:
         show(io.BytesIO(ome()), renderer="gpu")
     with pytest.raises(BadInput, match="these labels are 2 deep"):
         show(io.BytesIO(ome()), labels={"x": io.BytesIO(ome(STACK[:2, 0], "ZYX"))})
+
+
+def test_a_record_brings_its_segmentations_and_the_names_of_its_dyes(tmp_path: Path) -> None:
+    field = {"cell_segs": ["c"], "nuclei_segs": ["n"]}
+    field["channels"] = [{"dye_name": dye, "use": True} for dye in ("H3342", "EGFP")]  # type: ignore[misc]
+    files = {"fovs/f": (ome(), field)}
+    files["cell_segs/c"] = (ome(np.stack([LABELS] * 3), "ZYX"), {"fovs": ["f"]})
+    files["nuclei_segs/n"] = (ome(LABELS[:5], "YX"), {"fovs": ["f"]})
+    for name, (image, info) in files.items():
+        for part, data in (("image", image), ("info", json.dumps(info).encode())):
+            (tmp_path / name / part).mkdir(parents=True)
+            (tmp_path / name / part / "load").write_bytes(data)
+    cellbank.build("lab/cells", tmp_path)
+    viewer = cellbank.cells.record(cellbank.load("lab/cells/fovs/f")).show(outlines="cell")
+    assert ["H3342", "EGFP"] == [channel["name"] for channel in viewer.channels]
+    assert (["cell"], "f") == (viewer.outlines, viewer.options["title"])
+    (note,) = viewer.options["notes"]
+    assert note.startswith("nuclei: these labels are 5 × 30 pixels")
+    assert (255, 255, 255) == tuple(viewer.picture()[images.outlines(LABELS)][0])
 
 
 @pytest.fixture

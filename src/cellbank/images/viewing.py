@@ -76,24 +76,13 @@ class Viewed:
         self._stack = _Stack(image)
         self._labels = {name: _Stack(one) for name, one in (labels or {}).items()}
         for name, stack in self._labels.items():
-            self._check_labels(name, stack)
+            reason = misfit(image, stack.image)
+            if reason:
+                raise BadInput(f"{name}: {reason}", "Give label images that fit the image.")
         self._cache = _Recent(cache_bytes)
         self.sizes = {"T": self._stack.times, "C": self._stack.channels, "Z": self._stack.depth}
         self.sizes |= {"Y": image.sizes["Y"], "X": image.sizes["X"]}
         self.options = self._options()
-
-    def _check_labels(self, name: str, labels: "_Stack") -> None:
-        ours, theirs = self._stack, labels
-        whole = {axis: theirs.image.sizes[axis] for axis in "YX"}
-        if whole != {axis: ours.image.sizes[axis] for axis in "YX"}:
-            reason = f"labels are {whole['Y']} × {whole['X']} pixels, the image is not"
-        elif theirs.depth not in {1, ours.depth} or theirs.times not in {1, ours.times}:
-            reason = f"labels are {theirs.depth} deep, the image is {ours.depth}"
-        elif theirs.channels != 1:
-            reason = "labels have several channels"
-        else:
-            return
-        raise BadInput(f"{name}: these {reason}", "Give label images that fit the image.")
 
     # --- what it is
 
@@ -211,6 +200,17 @@ class Viewed:
         place = z if stack.depth > 1 else 0
         time = t if stack.times > 1 else 0
         return self._cache.get(("labels", name, place, time), read)
+
+
+def misfit(image: "Image", labels: "Image") -> str:
+    """Return why labels cannot lie over an image; nothing if they can."""
+    ours, theirs = _Stack(image), _Stack(labels)
+    height, width = (labels.sizes[axis] for axis in "YX")
+    if (height, width) != (image.sizes["Y"], image.sizes["X"]):
+        return f"these labels are {height} × {width} pixels, the image is not"
+    if theirs.depth not in {1, ours.depth} or theirs.times not in {1, ours.times}:
+        return f"these labels are {theirs.depth} deep, the image is {ours.depth}"
+    return "these labels have several channels" if theirs.channels != 1 else ""
 
 
 class _Stack:

@@ -16,7 +16,7 @@ from cellbank.images.colours import hex_color, parse_color
 from cellbank.images.compose import composite
 from cellbank.images.overlays import outlines as edges_of
 from cellbank.images.scaling import shrink
-from cellbank.images.viewing import Viewed, little_endian, outlined, viewer_source
+from cellbank.images.viewing import Viewed, little_endian, misfit, outlined, viewer_source
 from cellbank.model.errors import BadInput, CellbankError
 from cellbank.notebook.panels import pictured
 
@@ -82,9 +82,14 @@ def show(
     """
     if renderer not in {"auto", "cpu"}:
         raise BadInput(f"there is no renderer {renderer!r}", "Say 'auto' or 'cpu'.")
-    image, found, title = _image_of(thing)
+    image, brought, title = _image_of(thing)
+    # What does not fit is told beside the picture: it keeps nobody from looking at it.
+    reasons = {name: misfit(image, one) for name, one in brought.items()}
+    found = {name: one for name, one in brought.items() if not reasons[name]}
     found |= {name: _image_of(one)[0] for name, one in (labels or {}).items()}
-    viewer = Viewer(Viewed(image, found, title=title), renderer=renderer)
+    viewed = Viewed(image, found, title=title)
+    viewed.options["notes"] += [f"{name}: {why}." for name, why in reasons.items() if why]
+    viewer = Viewer(viewed, renderer=renderer)
     if channels is not None:
         wanted = [channels] if isinstance(channels, (str, int)) else channels
         viewer.only(image.channel(one).index for one in wanted)
@@ -100,8 +105,8 @@ def _image_of(thing: Any) -> tuple["Image", dict[str, "Image"], str]:
     if hasattr(found, "segmentation_images"):
         if not found.has_image:
             raise BadInput(f"{found.id} has no image", "Go on: record.related('fovs')[0]")
-        brings = found.kind in {"fov", "well"} or not found.kind.endswith("_seg")
-        return found.image, found.segmentation_images() if brings else {}, found.id
+        brings = found.segmentation_images() if found.kind == "fov" else {}
+        return found.image, brings, found.id
     if hasattr(found, "used") and hasattr(found, "pixels"):
         return found, {}, ""
     return images.open(found), {}, ""
