@@ -27,13 +27,19 @@ def sample(family: Family, monkeypatch: pytest.MonkeyPatch) -> PackageNode:
     return cellbank.load("aics/cell_lines")
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    """Return a tiny lab, built; the test works in its store."""
-    made = Lab(tmp_path)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """Return a tiny lab whose family is built, one for all tests here."""
+    made = Lab(tmp_path_factory.mktemp("lab"))
     made.build()
-    with made.at_home():
-        yield made
+    return made
+
+
+@pytest.fixture
+def lab(built: Lab) -> Iterator[Lab]:
+    """Return the lab in whose store the test works."""
+    with built.at_home():
+        yield built
 
 
 def plain(value: Any) -> Any:

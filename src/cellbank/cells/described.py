@@ -25,7 +25,17 @@ class Described(msgspec.Struct, frozen=True):
     fields: Mapping[str, "Described"] = {}
 
     def typed(self, value: Any) -> Any:
-        """Return a scalar of a document as its type; as it is where it does not fit.
+        """Return a scalar of a document as its type.
+
+        Parameters
+        ----------
+        value
+            As JSON has it.
+
+        Returns
+        -------
+        Any
+            What was given, where it does not fit the type.
 
         Examples
         --------

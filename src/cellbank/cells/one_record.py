@@ -378,8 +378,12 @@ class Record:
 
         Parameters
         ----------
-        red, green, blue
-            Channels as `channel` takes them. What no channel of the image shows stays black.
+        red
+            A channel as `channel` takes it. What no channel of the image shows stays black.
+        green
+            The same.
+        blue
+            The same.
         overlay
             Segmentations to outline on it, such as `cell` or `("cell", "nuclei")`.
         limits

@@ -22,9 +22,19 @@ BLANK: Final = "_2"
 
 
 def channel_of(role: str, channels: Sequence[Channel]) -> Channel | None:
-    """Return the channel that shows something: the first by the order of names, or None.
+    """Return the channel that shows something.
 
-    Channels that are not in use are not looked at.
+    Parameters
+    ----------
+    role
+        One of `ROLES`.
+    channels
+        Those of the image; those that are not in use are not looked at.
+
+    Returns
+    -------
+    Channel or None
+        The first by the order of names in `ROLES`.
 
     Examples
     --------
