@@ -11,9 +11,13 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from families import CELLS, FIELDS, Family, room_for_fields
+from image_tables import images_table, imports_table
+from images import ROUNDS as IMAGE_ROUNDS
+from images import Images, imports, measured
 from steps import Files, manifest_steps, start_steps
 from tables import family_table, files_table, growth, manifest_table, start_table
 
@@ -30,7 +34,7 @@ def main() -> None:
         "--patience", type=float, default=2, help="seconds to wait for neighbours before a step"
     )
     parser.add_argument(
-        "--only", help="what to measure", default="W1,W2,manifest,cells,fields,start"
+        "--only", help="what to measure", default="W1,W2,manifest,cells,fields,start,images"
     )
     parser.add_argument("--fovs", type=int, default=FIELDS, help="fields of view of full size")
     parser.add_argument("--no-http", action="store_true", help="leave the registry out")
@@ -130,6 +134,26 @@ def _tables(given: argparse.Namespace, folder: Path) -> Iterator[tuple[str, list
             f"Start, median of {rounds}",
             start_table(start_steps(given.command, rounds, given.patience)),
         )
+    if "images" in wanted:
+        yield from _images(given, folder / "images", kind)
+
+
+def _images(given: argparse.Namespace, folder: Path, kind: str) -> Iterator[tuple[str, list[str]]]:
+    """Measure images; each way in turn, in more rounds than other things: they are short."""
+    rounds = 1 if given.quick else max(IMAGE_ROUNDS, given.runs)
+
+    def say(text: str) -> None:
+        _say(given, text)
+
+    say("images: making the files")
+    images = Images(folder, patience=given.patience, quick=given.quick, say=say)
+    with closing(images):
+        lines = images_table(measured(images, rounds), quick=given.quick)
+    yield f"Images on {kind}, median of {rounds}", lines
+    lines = imports_table(imports(images, rounds))
+    loads = f"Load average before a round: {min(images.loads):.1f} to {max(images.loads):.1f}."
+    shutil.rmtree(folder)
+    yield f"Imports, median of {rounds}", [*lines, "", loads]
 
 
 def _roomy_folder(*, quick: bool) -> Path:

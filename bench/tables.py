@@ -40,7 +40,7 @@ IMAGES_READ = {"same: build": 0, "one cell of a table: build": 0, "one image: bu
 TOGETHER = 1000 * MB
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a Markdown table whose columns are aligned; the first row is its head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -56,7 +56,8 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], f"|{rule}|", *lines[1:]]
 
 
-def _met(value: float, aim: float) -> str:
+def is_met(value: float, aim: float) -> str:
+    """Return whether an aim is met, as a table says it."""
     return "yes" if value <= aim else "**no**"
 
 
@@ -87,14 +88,14 @@ def files_table(files: Files, file_system: str) -> list[str]:
                 f"{took.wall:.2f}",
                 f"{took.wall / copy:.2f}",
                 aim[0] if aim else "",
-                _met(took.wall, aim[1]) if aim else "",
+                is_met(took.wall, aim[1]) if aim else "",
                 f"{took.cpu:.2f}",
                 f"{took.server_cpu:.2f}" if over_http else "",
                 f"{took.memory / MB:.0f}",
                 str(files.requests[step]) if over_http else "",
             )
         )
-    return [*_table(rows), "", *_notes(files)]
+    return [*table(rows), "", *_notes(files)]
 
 
 def _notes(files: Files) -> Iterable[str]:
@@ -107,7 +108,7 @@ def _notes(files: Files) -> Iterable[str]:
     aim = MEMORY[files.name]
     yield (
         f"Peak memory of the client: {peak / MB:.0f} MB "
-        f"(aim {aim / MB:.0f} MB, met: {_met(peak, aim)}); of the server: "
+        f"(aim {aim / MB:.0f} MB, met: {is_met(peak, aim)}); of the server: "
         f"{files.server_memory / MB:.0f} MB."
     )
     source = files.disk["source"]
@@ -128,10 +129,10 @@ def family_table(family: Family) -> list[str]:
         took = _middle(all_of_them)
         aim, met = "", ""
         if step in IMAGES_READ:
-            aim, met = f"{IMAGES_READ[step]} read", _met(took.images_read, IMAGES_READ[step])
+            aim, met = f"{IMAGES_READ[step]} read", is_met(took.images_read, IMAGES_READ[step])
         elif family.name in BUILD_SECONDS and not family.quick:
             seconds = BUILD_SECONDS[family.name]
-            aim, met = f"{seconds} s", _met(took.sample.wall, seconds)
+            aim, met = f"{seconds} s", is_met(took.sample.wall, seconds)
         rows.append(
             (
                 step,
@@ -147,7 +148,7 @@ def family_table(family: Family) -> list[str]:
                 f"{took.seen.main_read / MB:,.0f} + {took.seen.workers_read / MB:,.0f}",
             )
         )
-    return [*_table(rows), "", *_family_notes(family)]
+    return [*table(rows), "", *_family_notes(family)]
 
 
 def _middle(all_of_them: Sequence[Took]) -> Took:
@@ -170,7 +171,9 @@ def _family_notes(family: Family) -> Iterable[str]:
     walls = [took.sample.wall for took in family.steps["build"]]
     copies = [copy.wall for copy in family.copies]
     peak = _together(family)
-    aim = f" (aim {TOGETHER / MB:,.0f} MB, met: {_met(peak, TOGETHER)})" * (family.name == "fields")
+    aim = f" (aim {TOGETHER / MB:,.0f} MB, met: {is_met(peak, TOGETHER)})" * (
+        family.name == "fields"
+    )
     yield (
         f"Source: {family.files:,} files, {family.bytes / MB:,.0f} MB. Of all rounds: build "
         f"{min(walls):.1f} to {max(walls):.1f} s, `cp -r` {min(copies):.1f} to "
@@ -199,13 +202,13 @@ def manifest_table(
     rows = [("step", "work s", "aim", "met", "MB of the process")]
     for step, (name, aim) in MANIFEST_AIMS.items():
         took, memory = middle(seconds[step]), median(samples[step]).memory
-        good = _met(took, aim)
+        good = is_met(took, aim)
         limit = f"{aim} s"
         if step == "list":
-            good = _met(max(took / aim, memory / LIST_MEMORY), 1)
+            good = is_met(max(took / aim, memory / LIST_MEMORY), 1)
             limit += f", {LIST_MEMORY / MB:.0f} MB"
         rows.append((name, f"{took:.3f}", limit, good, f"{memory / MB:.0f}"))
-    return _table(rows)
+    return table(rows)
 
 
 def start_table(samples: Mapping[str, Sequence[Sample]]) -> list[str]:
@@ -221,9 +224,9 @@ def start_table(samples: Mapping[str, Sequence[Sample]]) -> list[str]:
                 f"{took.wall * 1000:.0f}",
                 f"{(took.wall - bare) * 1000:.0f}",
                 f"{aim * 1000:.0f} ms" if aim else "",
-                _met(counted, aim) if aim else "",
+                is_met(counted, aim) if aim else "",
                 f"{took.cpu * 1000:.0f}",
                 f"{took.memory / MB:.0f}",
             )
         )
-    return _table(rows)
+    return table(rows)
