@@ -333,7 +333,7 @@ def _shown(plane: NDArray[Any]) -> NDArray[Any]:
 
 def _as_labels(plane: NDArray[Any]) -> NDArray[Any]:
     """Return labels in at most 32 bits; different ones stay different, and 0 stays 0."""
-    if plane.dtype.kind in "bu" and plane.dtype.itemsize <= 4:
+    if plane.dtype.kind in {"b", "u"} and plane.dtype.itemsize <= 4:
         return np.ascontiguousarray(plane, np.uint8 if plane.dtype.kind == "b" else plane.dtype)
     if plane.dtype.kind == "i" and plane.dtype.itemsize <= 4:
         return np.ascontiguousarray(plane).view(f"u{plane.dtype.itemsize}")
