@@ -97,7 +97,7 @@ pin = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-has
 
 .PHONY: clean
 clean: ## remove all that make made here
-	rm -rf .venv .venv-313 .uv build dist demo/out bench/out
+	rm -rf .venv .venv-313 .venv-peers .uv build dist demo/out bench/out
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PLACE = Path(__file__).parent / "out/peers"
+PLACE = Path(__file__).parents[1] / ".venv-peers"
 REQUIREMENTS = Path(__file__).parents[1] / "requirements"
 PEERS = ("bioio", "aicsimageio")
 PATIENCE = 900
