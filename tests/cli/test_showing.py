@@ -208,14 +208,14 @@ def test_without_colours_it_is_plain_text(terminal, cells):
     ("kind", "begin", "read"),
     [
         ("kitty", "\x1b_G", from_kitty),
-        ("iterm", "\x1b]", from_iterm),
+        ("iterm2", "\x1b]", from_iterm),
         ("sixel", "\x1bP", from_sixel),
     ],
 )
 def test_terminals_that_draw_get_the_figure(terminal, cells, kind, begin, read):
     code, seen = terminal("show", cells, "--as", kind, "--size", "400")
     assert 0 == code
-    end = {"kitty": "\x1b\\\n", "iterm": "\x07\n", "sixel": "\x1b\\\n"}[kind]
+    end = {"kitty": "\x1b\\\n", "iterm2": "\x07\n", "sixel": "\x1b\\\n"}[kind]
     found = read(seen[seen.index(begin) : seen.rindex(end) + len(end)])
     assert 400 == found.shape[1]
     # White around, viridis inside.
@@ -230,7 +230,7 @@ def test_the_terminal_is_asked_what_it_is(terminal, cells):
 
 
 def test_escape_codes_never_get_into_a_pipe(cellbank, cells):
-    for kind in ("kitty", "iterm", "sixel", "blocks"):
+    for kind in ("kitty", "iterm2", "sixel", "blocks"):
         assert "draws at a terminal" in cellbank("show", cells, "--as", kind).failed(2).err
     done = cellbank("show", cells, "--as", "ascii", "--size", "20").ok()
     assert done.out.isascii()

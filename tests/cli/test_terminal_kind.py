@@ -26,9 +26,12 @@ def never():
         ("kitty", {"TERM": "xterm-256color", "KITTY_WINDOW_ID": "1"}),
         ("kitty", {"TERM": "xterm-ghostty"}),
         ("kitty", {"TERM": "xterm-256color", "TERM_PROGRAM": "ghostty"}),
-        ("iterm", {"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}),
-        ("iterm", {"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}),
-        ("iterm", {"TERM": "xterm-256color", "LC_TERMINAL": "iTerm2"}),
+        (
+            "iterm2",
+            {"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"},
+        ),  # codespell:ignore iterm
+        ("iterm2", {"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}),
+        ("iterm2", {"TERM": "xterm-256color", "LC_TERMINAL": "iTerm2"}),
         ("sixel", {"TERM": "foot"}),
         ("sixel", {"TERM": "mlterm-256color"}),
         ("ascii", {"TERM": "dumb"}),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from cellbank.cli.terminal_pictures import blocks, iterm, kitty, legend, palette_of, sixel, text
+from cellbank.cli.terminal_pictures import blocks, iterm2, kitty, legend, palette_of, sixel, text
 
 PICTURES = array_shapes(min_dims=2, max_dims=2, max_side=15).flatmap(
     lambda shape: arrays(np.uint8, (*shape, 3))
@@ -113,7 +113,7 @@ def of_256(number):
 @given(PICTURES)
 def test_kitty_and_iterm_get_every_pixel(picture):
     np.testing.assert_array_equal(picture, from_kitty(kitty(picture)))
-    np.testing.assert_array_equal(picture, from_iterm(iterm(picture)))
+    np.testing.assert_array_equal(picture, from_iterm(iterm2(picture)))
 
 
 def test_a_large_picture_goes_to_kitty_in_pieces():

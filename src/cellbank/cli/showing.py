@@ -44,7 +44,7 @@ _ZARR: Final = ("zarr.json", ".zattrs", ".zgroup")
 @click.option(
     "--as",
     "kind",
-    type=click.Choice(["kitty", "iterm", "sixel", "blocks", "ascii"]),
+    type=click.Choice(["kitty", "iterm2", "sixel", "blocks", "ascii"]),
     help="How to draw at the terminal; default: the best it can.",
 )
 def show(  # noqa: PLR0913, PLR0917
@@ -270,7 +270,7 @@ def _draw(
         picture = rendered(figure, pixels, None if size else down)
         encode = {
             "kitty": terminal_pictures.kitty,
-            "iterm": terminal_pictures.iterm,
+            "iterm2": terminal_pictures.iterm2,
             "sixel": terminal_pictures.sixel,
         }[kind]
         emit(encode(picture))

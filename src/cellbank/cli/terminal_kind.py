@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
-Kind = Literal["kitty", "iterm", "sixel", "blocks", "ascii"]
+Kind = Literal["kitty", "iterm2", "sixel", "blocks", "ascii"]
 
+_INLINE_FILES: Final = ("iTerm.app", "WezTerm", "mintty")  # codespell:ignore iterm
 _SECONDS: Final = 0.3
 """A terminal that has not answered by then will not."""
 _CELL: Final = (8, 16)
@@ -52,8 +53,8 @@ def _known(environment: Mapping[str, str], terminal: str, program: str) -> Kind 
     names = f"{terminal} {program}".lower()
     if environment.get("KITTY_WINDOW_ID") or "kitty" in names or "ghostty" in names:
         return "kitty"
-    if program in ("iTerm.app", "WezTerm", "mintty") or environment.get("LC_TERMINAL") == "iTerm2":
-        return "iterm"
+    if program in _INLINE_FILES or environment.get("LC_TERMINAL") == "iTerm2":
+        return "iterm2"
     return "sixel" if terminal.startswith(("foot", "mlterm", "yaft")) else None
 
 

@@ -34,7 +34,7 @@ def kitty(picture: Picture) -> str:
     return "".join(parts) + "\n"
 
 
-def iterm(picture: Picture) -> str:
+def iterm2(picture: Picture) -> str:
     """Return a picture for iTerm2, WezTerm and mintty: a PNG as an inline file."""
     data = _png(picture)
     height, width = picture.shape[:2]
@@ -184,7 +184,7 @@ def text(picture: Picture) -> list[str]:
 
 
 def legend(names: list[tuple[str, str]], *, color: int = 24) -> Iterator[str]:
-    """Yield names of channels, each behind a block of its colour where the terminal has colours.
+    """Yield names of channels, each behind a block of its colour where there are colours.
 
     Parameters
     ----------
@@ -192,6 +192,11 @@ def legend(names: list[tuple[str, str]], *, color: int = 24) -> Iterator[str]:
         Name, and colour as `#rrggbb`.
     color
         24 bits, 8 (256 colours), or 0 for none.
+
+    Yields
+    ------
+    str
+        A part of a line.
     """
     for name, shade in names:
         row = np.frombuffer(bytes.fromhex(shade[1:]), np.uint8).reshape(1, 3)

@@ -156,8 +156,16 @@ def _safe(number: int) -> str:
 def dye_color(name: str | None) -> str | None:
     """Return the colour that a dye, a tag or a role is known for, or None.
 
-    DNA dyes are blue (Hoechst, H3342, DAPI), GFP and its like green, far-red dyes and membranes
-    magenta (CMDRP, CellMask), red ones orange, transmitted light grey. `EGFP_2` counts as `EGFP`.
+    Parameters
+    ----------
+    name
+        The channel's name; `EGFP_2` counts as `EGFP`.
+
+    Returns
+    -------
+    str | None
+        `#rrggbb`: DNA dyes are blue (Hoechst, H3342, DAPI), GFP and its like green, far-red dyes
+        and membranes magenta (CMDRP, CellMask), red ones orange, transmitted light grey.
 
     Examples
     --------
