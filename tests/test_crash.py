@@ -256,6 +256,11 @@ def test_nothing_but_one_module_changes_the_disk(tmp_path: Path) -> None:
         ["verify", "--repair"],
         ["gc"],
         ["rm", "lab/cells", "--yes"],
+        ["install", "lab/cells", "--from", remote, "--metadata-only"],
+        ["cat", "lab/cells/large.bin"],
+        ["path", "lab/cells/same.bin"],
+        ["cache", "--limit", "1kB"],
+        ["cache", "--clear"],
     ):
         done = subprocess.run(
             [sys.executable, "-B", "-c", AUDIT, *command],

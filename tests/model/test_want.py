@@ -61,6 +61,20 @@ def test_a_part_is_not_everything() -> None:
 
 
 @pytest.mark.parametrize(
+    ("want", "text"),
+    [
+        (Want(), "all"),
+        (Want(metadata=True), "metadata"),
+        (Want(metadata=True, paths=["a", "b/c"], list=R), "metadata, a, b/c"),
+        (Want(paths=["a"], list=R), "a"),
+        (Want(question="x > 1", list=R), "part"),
+    ],
+)
+def test_it_says_in_words_what_is_wanted(want: Want, text: str) -> None:
+    assert text == str(want)
+
+
+@pytest.mark.parametrize(
     "data",
     [
         b"",

@@ -75,7 +75,7 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def far(remote: Remote, cache: Cache) -> Far:
-    return Far(PACKAGE, lambda: remote, lambda _: None, cache)
+    return Far(PACKAGE, remote.address, lambda: remote, lambda _: None, cache)
 
 
 @pytest.fixture
@@ -357,7 +357,7 @@ def test_good_bytes_of_something_else_in_the_cache_are_not_believed(
 def test_a_list_of_pieces_of_the_wrong_length_is_refused(remote: Recorded, cache: Cache) -> None:
     listed = b"\1" * 32 * 3
     entry = make_entry("a.tif", digest_of(b"?"), 9 * MIB, pieces=digest_of(listed))
-    source = Far(PACKAGE, lambda: remote, lambda _: listed, cache)
+    source = Far(PACKAGE, remote.address, lambda: remote, lambda _: listed, cache)
     with pytest.raises(NotCanonical, match=r"aics/demo/a\.tif"):
         RemoteFile(Pieces(source, entry), "a.tif").read(1)
 

@@ -179,5 +179,8 @@ def remove(ref: str) -> Removed:
 
 
 def gc() -> Collected:
-    """Remove what no installed package and no log names; earlier installed revisions go too."""
+    """Remove what no installed package and no log names; earlier installed revisions go too.
+
+    So does what was fetched of packages that are installed with their metadata only.
+    """
     return _gc.collect(open_store(_config.read()))

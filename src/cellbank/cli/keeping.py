@@ -45,7 +45,8 @@ def verify(console: Console, ref: str | None, repair: bool, from_: str | None) -
 def gc(console: Console) -> None:
     """Remove from the store what no package needs.
 
-    Earlier installed revisions go too.
+    Earlier installed revisions go too, and images that were fetched since an install with
+    --metadata-only.
     """
     from cellbank.api import having
 

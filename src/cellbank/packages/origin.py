@@ -44,7 +44,7 @@ class Origin:
         self._fetching: dict[str, threading.Lock] = {}
         self._remote: Remote | None = None
         cache = open_cache(self._config, store)
-        self._far = Far(package, self._open_once, self._near, cache)
+        self._far = Far(package, installed.address, self._open_once, self._near, cache)
 
     def is_of(self, installed: Installed) -> bool:
         """Whether this serves what is installed now, in this process: connections do not fork."""

@@ -32,6 +32,8 @@ class Far:
     ----------
     package
         The package.
+    address
+        Where the remote is, for messages.
     remote
         Gives the remote; called when something must come from there, not before.
     near
@@ -43,11 +45,13 @@ class Far:
     def __init__(
         self,
         package: Package,
+        address: str,
         remote: Callable[[], Remote],
         near: Callable[[str], bytes | None],
         cache: Cache,
     ) -> None:
         self.package = package
+        self.address = address
         self.remote = remote
         self.cache = cache
         self._near = near
@@ -103,6 +107,11 @@ class Pieces:
                 view[: len(part)] = part
                 view = view[len(part) :]
                 start += len(part)
+
+    def forget(self) -> None:
+        """Let go of the pieces in memory."""
+        with self._lock:
+            self._kept.clear()
 
     def _pieces(self, first: int, last: int) -> Iterator[bytes]:
         """Yield the pieces from `first` to `last`."""
@@ -219,8 +228,8 @@ class Pieces:
         return self._digests
 
     def _where(self) -> str:
-        path, address = self._entry.path, self._far.remote().address
-        return f"{self._far.package}/{path} (object {self._entry.digest[:12]}) from {address}"
+        far, entry = self._far, self._entry
+        return f"{far.package}/{entry.path} (object {entry.digest[:12]}) from {far.address}"
 
 
 class RemoteFile(io.RawIOBase):
@@ -307,6 +316,11 @@ class RemoteFile(io.RawIOBase):
                 if self._at == start + len(view):
                     self._at = start
             raise
+
+    def close(self) -> None:
+        """Close it, and let go of what was read."""
+        super().close()
+        self._pieces.forget()
 
     def _check_open(self) -> None:
         if self.closed:
