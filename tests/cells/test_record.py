@@ -285,6 +285,20 @@ def test_of_a_part_there_is_what_was_installed(lab: Lab, tmp_path: Path) -> None
             _ = fov(1).info
 
 
+def test_with_its_metadata_only_a_record_reads_its_image_from_afar(
+    family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELLBANK_HOME", str(family.lab))
+    here = record(cellbank.load(PACKAGE).fovs[FOV])
+    monkeypatch.setenv("CELLBANK_HOME", str(tmp_path / "other"))
+    cellbank.install(PACKAGE, str(family.registry), metadata_only=True)
+    one = record(cellbank.load(PACKAGE).fovs[FOV])
+    assert here.info == one.info
+    assert [f"nuc_{STEM}"] == [found.id for found in one.related("nuclei_segs")]
+    assert np.array_equal(here.crop(1, margin=1).image, one.crop(1, margin=1).image)
+    assert not one.node.image.load.fetched
+
+
 # --- images and segmentations that are not there, or do not fit
 
 

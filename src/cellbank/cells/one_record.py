@@ -439,7 +439,7 @@ class Record:
         return shower("show")(self, **options)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        return shower("mimebundle")(self, include=include, exclude=exclude)
+        return shower("mimebundle")(self)
 
     # --- as a value
 
