@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellbank import images
+import cellbank
+from cellbank import cells, images
 from cellbank.images.channel import Channel
-from cellbank.model.errors import BadInput, ChannelNotFound
+from cellbank.model.errors import BadImage, BadInput, ChannelNotFound
 from cellbank.notebook.figures import bar, plot, written
 from tests.images.making import COLOUR, STACK, ome, tiff
 
@@ -270,3 +271,25 @@ def _panel(figure: Any, number: int) -> Any:
     from cellbank.images.scaling import stretch
 
     return stretch(inside, (40, 60)).ravel()
+
+
+def test_a_record_is_drawn_under_its_id_with_its_segmentations_if_asked_for(family: Any) -> None:
+    cellbank.install("aics/aics_23", from_=str(family.registry))
+    node = cellbank.load("aics/aics_23/fovs/fov_00dde0c979ef45949337220524ccfec5")
+    used = ["CMDRP", "EGFP", "H3342", "Bright_100X"]
+    record = cells.record(node)
+    for thing in (record, node):
+        figure = plot(thing)
+        assert record.id == figure.get_suptitle()
+        assert used == titles(figure)
+    assert used == titles(plot(node.image.load))
+    figure = plot(record, channels=["dna", "EGFP"], segmentations=True)
+    assert ["H3342", "EGFP", "cell", "nuclei", "structure"] == titles(figure)
+    masks = record.segmentations()
+    np.testing.assert_array_equal(masks["cell"].max(axis=0), shown(figure)[2])
+    assert "" == plot(record, title="").get_suptitle()
+    line = cells.record(cellbank.load("aics/aics_23/lines/line_AICS_23"))
+    with pytest.raises(BadInput, match="line_AICS_23 has no image"):
+        plot(line)
+    with pytest.raises(BadImage):
+        plot(cellbank.load("aics/aics_23/README"))
