@@ -363,6 +363,12 @@ def test_a_channel_that_cannot_be_read_is_told_beside_the_others(
     expect(alert).to_contain_text("dye 1, Z 4: pixels of type the file is <b>damaged</b>")
     others = changed(case, {}, {"on": False})
     assert off_by(others.picture(4), pixels(page.page)) <= allowed(page)
+    asked = page.page.evaluate("() => asked.filter((one) => one.c === 1 && one.z === 4).length")
+    page.set("{channels: [{low: 1}]}")
+    pixels(page.page)
+    assert asked == page.page.evaluate(
+        "() => asked.filter((one) => one.c === 1 && one.z === 4).length"
+    )
     page.page.get_by_label("dye 1", exact=True).uncheck()
     page.set("{z: 3}")
     page.arrives(3)

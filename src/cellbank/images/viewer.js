@@ -64,10 +64,15 @@ export function decode(bytes, { dtype, width, height }) {
   const Type = { ...types, float32: Float32Array }[dtype];
   if (!Type) throw new Error(`pixels of type ${dtype} cannot be shown`);
   // A view into a larger message need not begin where numbers of this size may.
-  const { buffer, byteOffset, byteLength } = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
-  const own = byteOffset % Type.BYTES_PER_ELEMENT ? buffer.slice(byteOffset, byteOffset + byteLength) : null;
-  const data = own ? new Type(own) : new Type(buffer, byteOffset, byteLength / Type.BYTES_PER_ELEMENT);
-  if (data.length !== width * height) throw new Error("a plane came with too few or too many bytes");
+  const { buffer, byteOffset, byteLength } =
+    bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
+  const own =
+    byteOffset % Type.BYTES_PER_ELEMENT ? buffer.slice(byteOffset, byteOffset + byteLength) : null;
+  const data = own
+    ? new Type(own)
+    : new Type(buffer, byteOffset, byteLength / Type.BYTES_PER_ELEMENT);
+  if (data.length !== width * height)
+    throw new Error("a plane came with too few or too many bytes");
   return { width, height, data };
 }
 
@@ -137,7 +142,8 @@ export function autoLimits({ data }) {
   let [low, high] = [at(0.01), at(0.999)];
   const begin = values.findIndex((value) => value > low + 4 * (high - low));
   const far = begin < 0 ? 0 : count - begin;
-  if (far >= Math.max(1, high > low ? 1e-5 * count : 1)) high = values[begin + Math.floor(0.95 * (far - 1))];
+  if (far >= Math.max(1, high > low ? 1e-5 * count : 1))
+    high = values[begin + Math.floor(0.95 * (far - 1))];
   return [high > low ? low : values[0], high];
 }
 
@@ -145,7 +151,8 @@ export function autoLimits({ data }) {
 function histogramPath(plane, min, max) {
   const bins = new Array(BINS).fill(0);
   const scale = BINS / (max - min || 1);
-  for (const value of sampleOf(plane)) bins[clamp(Math.floor((value - min) * scale), 0, BINS - 1)]++;
+  for (const value of sampleOf(plane))
+    bins[clamp(Math.floor((value - min) * scale), 0, BINS - 1)]++;
   const top = Math.log1p(Math.max(...bins)) || 1;
   const points = bins.map((n, i) => `V${(20 - (20 * Math.log1p(n)) / top).toFixed(1)}H${i + 1}`);
   return `M0 20${points.join("")}V20Z`;
@@ -183,7 +190,8 @@ function boundaryOf(plane) {
 function tableFor(data, low, span) {
   if (data instanceof Float32Array) return null;
   const table = new Float32Array(data instanceof Uint8Array ? 256 : 65536);
-  for (let value = 0; value < table.length; value++) table[value] = clamp((value - low) / span, 0, 1);
+  for (let value = 0; value < table.length; value++)
+    table[value] = clamp((value - low) / span, 0, 1);
   return table;
 }
 
@@ -222,7 +230,9 @@ class CpuRenderer {
     for (let at = 0, from = 0, to = 0; at < count; at++, from += 3, to += 4) {
       const kind = mask?.[at] ? kinds[mask[at] - 1] : null;
       for (let i = 0; i < 3; i++) {
-        image.data[to + i] = Math.floor(255 * Math.min(kind ? kind[i] : this.sum[from + i], 1) + 0.5);
+        image.data[to + i] = Math.floor(
+          255 * Math.min(kind ? kind[i] : this.sum[from + i], 1) + 0.5,
+        );
       }
       image.data[to + 3] = 255;
     }
@@ -266,7 +276,10 @@ void main() {
 
 function program(gl, sampler) {
   const made = gl.createProgram();
-  for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, fragment(sampler)]]) {
+  for (const [kind, text] of [
+    [gl.VERTEX_SHADER, VERTEX],
+    [gl.FRAGMENT_SHADER, fragment(sampler)],
+  ]) {
     const shader = gl.createShader(kind);
     gl.shaderSource(shader, text);
     gl.compileShader(shader);
@@ -298,7 +311,17 @@ class GlRenderer {
     gl.activeTexture(gl.TEXTURE1);
     if (this.mask !== mask) {
       const bytes = mask ?? new Uint8Array(width * height);
-      gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RED_INTEGER, gl.UNSIGNED_BYTE, bytes);
+      gl.texSubImage2D(
+        gl.TEXTURE_2D,
+        0,
+        0,
+        0,
+        width,
+        height,
+        gl.RED_INTEGER,
+        gl.UNSIGNED_BYTE,
+        bytes,
+      );
       this.mask = mask;
     }
     this.#uniforms(type === "Float32Array" ? "sampler2DArray" : "usampler2DArray", layers, kinds);
@@ -312,7 +335,8 @@ class GlRenderer {
     const { gl } = this;
     const form = [width, height, type].join();
     if (this.form === form && layers <= this.room) return;
-    if (Math.max(width, height) > gl.getParameter(gl.MAX_TEXTURE_SIZE)) throw new Error("too large");
+    if (Math.max(width, height) > gl.getParameter(gl.MAX_TEXTURE_SIZE))
+      throw new Error("too large");
     const formats = {
       Uint8Array: [gl.R8UI, gl.RED_INTEGER, gl.UNSIGNED_BYTE],
       Uint16Array: [gl.R16UI, gl.RED_INTEGER, gl.UNSIGNED_SHORT],
@@ -361,17 +385,29 @@ class GlRenderer {
     gl.uniform1i(at("height"), this.canvas.height);
     if (kinds.length) gl.uniform3fv(at("kinds"), kinds.flat());
     if (!layers.length) return;
-    gl.uniform3fv(at("colors"), layers.flatMap(({ color }) => color));
-    gl.uniform2fv(at("windows"), layers.flatMap(({ low, high }) => [low, high]));
+    gl.uniform3fv(
+      at("colors"),
+      layers.flatMap(({ color }) => color),
+    );
+    gl.uniform2fv(
+      at("windows"),
+      layers.flatMap(({ low, high }) => [low, high]),
+    );
   }
 
   pixels() {
     const { gl } = this;
     const { width, height } = this.canvas;
-    const [flipped, data] = [new Uint8Array(4 * width * height), new Uint8ClampedArray(4 * width * height)];
+    const [flipped, data] = [
+      new Uint8Array(4 * width * height),
+      new Uint8ClampedArray(4 * width * height),
+    ];
     gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, flipped);
     for (let y = 0; y < height; y++) {
-      data.set(flipped.subarray(4 * width * (height - 1 - y), 4 * width * (height - y)), 4 * width * y);
+      data.set(
+        flipped.subarray(4 * width * (height - 1 - y), 4 * width * (height - y)),
+        4 * width * y,
+      );
     }
     return data;
   }
@@ -409,14 +445,17 @@ class Viewer {
   // What can be set, made true to what there is.
   #accept(patch) {
     const { state, sizes } = this;
-    const index = (value, size, old) => (Number.isFinite(value) ? clamp(Math.round(value), 0, size - 1) : old);
+    const index = (value, size, old) =>
+      Number.isFinite(value) ? clamp(Math.round(value), 0, size - 1) : old;
     state.z = index(patch.z, sizes.Z, state.z);
     state.t = index(patch.t, sizes.T, state.t);
     if (patch.projection !== undefined) {
       state.projection = patch.projection === "max" && sizes.Z > 1 ? "max" : "none";
     }
     if (patch.outlines) {
-      state.outlines = this.options.labels.map(({ name }) => name).filter((name) => patch.outlines.includes(name));
+      state.outlines = this.options.labels
+        .map(({ name }) => name)
+        .filter((name) => patch.outlines.includes(name));
     }
     (patch.channels ?? []).forEach((given, at) => this.#acceptChannel(state.channels[at], given));
   }
@@ -434,7 +473,8 @@ class Viewer {
   change(patch, told = false) {
     this.#accept(patch);
     this.#sync();
-    if (["z", "t", "projection", "outlines"].some((key) => key in patch) || this.#missing()) this.#load();
+    if (["z", "t", "projection", "outlines"].some((key) => key in patch) || this.#missing())
+      this.#load();
     else this.#schedule();
     if (told) this.emit("change", this.copy());
   }
@@ -451,11 +491,11 @@ class Viewer {
 
   /** What must be asked for to show the state. */
   #requests(z = this.state.z) {
-    const { state } = this;
-    const place = { z: state.projection === "max" ? "max" : z, t: state.t };
+    const { projection, t, outlines } = this.state;
+    const place = { z: projection === "max" ? "max" : z, t };
     return [
       ...this.#drawn().map((c) => ({ kind: "image", c, ...place })),
-      ...state.outlines.map((name) => ({ kind: "labels", name, ...place })),
+      ...outlines.map((name) => ({ kind: "labels", name, ...place })),
     ];
   }
 
@@ -488,6 +528,7 @@ class Viewer {
 
   async #turn() {
     const { z, t, projection } = this.state;
+    const place = { z: projection === "max" ? "max" : z, t };
     const requests = this.#requests();
     const got = await Promise.allSettled(requests.map((request) => this.planes.get(request)));
     if (this.gone) return;
@@ -496,14 +537,15 @@ class Viewer {
     const form = ({ width, height }) => `${width} × ${height}`;
     const first = got.find(({ value }) => value)?.value;
     got.forEach(({ value, reason }, at) => {
-      const other = value && form(value) !== form(first);
-      if (other) failures.push(`${this.#nameOf(requests[at])}: ${form(value)} pixels, not ${form(first)}`);
-      else if (value) planes.set(JSON.stringify(requests[at]), value);
-      else failures.push(`${this.#nameOf(requests[at])}: ${reason?.message ?? reason}`);
+      const fits = value && form(value) === form(first);
+      const why = value ? `${form(value)} pixels, not ${form(first)}` : (reason?.message ?? reason);
+      if (!fits) failures.push(`${this.#nameOf(requests[at])}: ${why}`);
+      // What failed is not asked for again until something else is to be seen.
+      planes.set(JSON.stringify(requests[at]), fits ? value : null);
     });
     // Blame for what is no longer wished is left out.
     if (this.again && failures.length) return;
-    this.shown = { z, t, projection, planes };
+    this.shown = { place, planes };
     this.#say(failures);
     this.draw();
     this.#sync();
@@ -521,8 +563,11 @@ class Viewer {
     if (projection === "max") return;
     const next = this.last > z ? [z - 1, z + 1] : [z + 1, z - 1];
     this.last = z;
-    const wishes = next.filter((at) => at >= 0 && at < this.sizes.Z).flatMap((at) => this.#requests(at));
-    const bytes = [...this.shown.planes.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+    const wishes = next
+      .filter((at) => at >= 0 && at < this.sizes.Z)
+      .flatMap((at) => this.#requests(at));
+    const planes = [...this.shown.planes.values()].filter(Boolean);
+    const bytes = planes.reduce((sum, { data }) => sum + data.byteLength, 0);
     if (4 * bytes > this.planes.limit) return;
     for (const request of wishes) {
       if (this.loading || this.gone) return;
@@ -534,9 +579,9 @@ class Viewer {
     this.frame ??= requestAnimationFrame(() => this.draw());
   }
 
-  /** The plane of a request as it is shown; undefined where it is not there. */
-  #plane(request) {
-    return this.shown?.planes.get(JSON.stringify(request));
+  /** The plane of a channel or of labels that is shown; nothing where it is not there. */
+  #plane(what) {
+    return this.shown?.planes.get(JSON.stringify({ ...what, ...this.shown.place }));
   }
 
   draw() {
@@ -545,7 +590,9 @@ class Viewer {
     if (!this.shown || this.gone) return;
     const { layers, marks } = this.#layers();
     const first = (layers[0] ?? marks[0])?.plane;
-    const [width, height] = first ? [first.width, first.height] : [this.canvas.width, this.canvas.height];
+    const [width, height] = first
+      ? [first.width, first.height]
+      : [this.canvas.width, this.canvas.height];
     const mask = this.#mask(marks, width, height);
     const kinds = this.options.labels.slice(0, MOST_CHANNELS).map(({ color }) => rgbOf(color));
     try {
@@ -556,20 +603,19 @@ class Viewer {
       this.renderer.draw(width, height, layers, mask, kinds);
     }
     this.root.dataset.ready = "true";
-    this.root.dataset.z = this.shown.projection === "max" ? "max" : this.shown.z;
+    this.root.dataset.z = this.shown.place.z;
     this.#place();
   }
 
   /** What is drawn: channels with their planes, and labels with theirs. */
   #layers() {
-    const place = { z: this.shown.projection === "max" ? "max" : this.shown.z, t: this.shown.t };
     const layers = this.#drawn().flatMap((c) => {
       const { color, low, high } = this.state.channels[c];
-      const plane = this.#plane({ kind: "image", c, ...place });
+      const plane = this.#plane({ kind: "image", c });
       return plane ? [{ plane, color: rgbOf(color), low, high }] : [];
     });
     const marks = this.options.labels.slice(0, MOST_CHANNELS).flatMap(({ name }, kind) => {
-      const plane = this.#plane({ kind: "labels", name, ...place });
+      const plane = this.#plane({ kind: "labels", name });
       return plane && this.state.outlines.includes(name) ? [{ plane, kind }] : [];
     });
     return { layers, marks };
@@ -577,7 +623,8 @@ class Viewer {
 
   #mask(marks, width, height) {
     if (!marks.length) return null;
-    const same = this.marks?.length === marks.length && this.marks.every((m, i) => m.plane === marks[i].plane);
+    const same =
+      this.marks?.length === marks.length && this.marks.every((m, i) => m.plane === marks[i].plane);
     if (!same) {
       this.mask = new Uint8Array(width * height);
       for (const { plane, kind } of marks) {
@@ -597,7 +644,12 @@ class Viewer {
   #renew(kind = this.options.renderer) {
     const focused = this.shadow.activeElement === this.canvas;
     const canvas = () =>
-      h("canvas", { tabIndex: 0, role: "img", "aria-describedby": "keys", "aria-label": this.#title() });
+      h("canvas", {
+        tabIndex: 0,
+        role: "img",
+        "aria-describedby": "keys",
+        "aria-label": this.#title(),
+      });
     let made = canvas();
     try {
       if (kind === "cpu") throw new Error("not wished");
@@ -639,9 +691,15 @@ class Viewer {
     this.root.dataset.lmSuppressShortcuts = "true";
     // Jupyter's dark themes do not tell the browser that they are dark.
     const theme = document.querySelector("[data-jp-theme-light]");
-    if (theme) this.root.style.colorScheme = theme.dataset.jpThemeLight === "false" ? "dark" : "light";
+    if (theme)
+      this.root.style.colorScheme = theme.dataset.jpThemeLight === "false" ? "dark" : "light";
     this.bar = h("div", { className: "bar", hidden: true });
-    this.stage = h("div", { className: "stage" }, this.bar, h("div", { className: "wait" }, "Loading…"));
+    this.stage = h(
+      "div",
+      { className: "stage" },
+      this.bar,
+      h("div", { className: "wait" }, "Loading…"),
+    );
     this.stage.style.aspectRatio = `${this.sizes.X} / ${this.sizes.Y}`;
     this.status = h("p", { className: "said", role: "status" });
     this.probe = h("p", { className: "probe" }, "\u00a0");
@@ -649,7 +707,15 @@ class Viewer {
     this.notice = h("p", { className: "notice", hidden: true });
     const keys = h("details", {}, h("summary", {}, "Keys"), h("p", { id: "keys" }, HELP));
     const picture = h("div", { className: "picture" });
-    picture.append(this.stage, ...this.#axes(), this.status, this.probe, this.failure, this.notice, keys);
+    picture.append(
+      this.stage,
+      ...this.#axes(),
+      this.status,
+      this.probe,
+      this.failure,
+      this.notice,
+      keys,
+    );
     this.shadow.replaceChildren(h("div", { className: "frame" }, picture, this.#panel()));
     this.#listen();
   }
@@ -682,7 +748,9 @@ class Viewer {
     const tools = h("div", { className: "tools" });
     if (this.sizes.Z > 1) {
       const most = h("input", { type: "checkbox" });
-      most.addEventListener("change", () => this.change({ projection: most.checked ? "max" : "none" }, true));
+      most.addEventListener("change", () =>
+        this.change({ projection: most.checked ? "max" : "none" }, true),
+      );
       this.updates.push(() => (most.checked = this.state.projection === "max"));
       tools.append(h("label", {}, most, "max over Z"));
     }
@@ -718,22 +786,34 @@ class Viewer {
     const on = h("input", { type: "checkbox", onchange: () => set({ on: on.checked }) });
     const color = h("input", { type: "color", "aria-label": `${channel.name}: colour` });
     color.addEventListener("input", () => set({ color: color.value }));
-    const auto = h("button", { type: "button", "aria-label": `${channel.name}: limits from this picture` }, "Auto");
+    const auto = h(
+      "button",
+      { type: "button", "aria-label": `${channel.name}: limits from this picture` },
+      "Auto",
+    );
     auto.addEventListener("click", () => {
-      const plane = this.#shownPlane(c);
-      if (plane) set(Object.fromEntries(autoLimits(plane).map((value, i) => [["low", "high"][i], value])));
+      const plane = this.#plane({ kind: "image", c });
+      const [low, high] = plane ? autoLimits(plane) : [];
+      if (plane) set({ low, high });
     });
     this.updates.push(() => {
       on.checked = channel.on;
       color.value = channel.color;
     });
-    const head = h("div", { className: "head" }, h("label", {}, on, h("span", {}, channel.name)), color, auto);
-    return h("div", { className: "channel" }, head, this.#histogram(channel, c), ...this.#limits(channel, set));
-  }
-
-  #shownPlane(c) {
-    const place = this.shown && { z: this.shown.projection === "max" ? "max" : this.shown.z, t: this.shown.t };
-    return place && this.#plane({ kind: "image", c, ...place });
+    const head = h(
+      "div",
+      { className: "head" },
+      h("label", {}, on, h("span", {}, channel.name)),
+      color,
+      auto,
+    );
+    return h(
+      "div",
+      { className: "channel" },
+      head,
+      this.#histogram(channel, c),
+      ...this.#limits(channel, set),
+    );
   }
 
   #histogram(channel, c) {
@@ -746,7 +826,7 @@ class Viewer {
     svg.append(path);
     let drawn = null;
     this.updates.push(() => {
-      const plane = this.#shownPlane(c);
+      const plane = this.#plane({ kind: "image", c });
       if (!plane || drawn === plane) return;
       const values = sampleOf(plane);
       channel.min = Math.min(channel.min, values[0] ?? channel.min);
@@ -760,17 +840,25 @@ class Viewer {
   /** Two sliders over each other and two numbers: the black point and the white point. */
   #limits(channel, set) {
     const whole = this.options.dtype !== "float32";
-    const ends = [["low", "black point"], ["high", "white point"]];
-    const make = (type) => ([end, words]) => {
-      const input = h("input", { type, "aria-label": `${channel.name}: ${words}` });
-      input.addEventListener(type === "range" ? "input" : "change", () => set(this.#apart(channel, end, input)));
-      this.updates.push(() => {
-        input.step = type === "number" ? "any" : whole ? 1 : (channel.max - channel.min) / 1000 || 1;
-        if (type === "range") Object.assign(input, { min: channel.min, max: channel.max });
-        input.value = type === "range" ? channel[end] : short(channel[end]);
-      });
-      return input;
-    };
+    const ends = [
+      ["low", "black point"],
+      ["high", "white point"],
+    ];
+    const make =
+      (type) =>
+      ([end, words]) => {
+        const input = h("input", { type, "aria-label": `${channel.name}: ${words}` });
+        input.addEventListener(type === "range" ? "input" : "change", () =>
+          set(this.#apart(channel, end, input)),
+        );
+        this.updates.push(() => {
+          input.step =
+            type === "number" ? "any" : whole ? 1 : (channel.max - channel.min) / 1000 || 1;
+          if (type === "range") Object.assign(input, { min: channel.min, max: channel.max });
+          input.value = type === "range" ? channel[end] : short(channel[end]);
+        });
+        return input;
+      };
     const numbers = h("div", { className: "numbers" }, ...ends.map(make("number")));
     return [h("div", { className: "ends" }, ...ends.map(make("range"))), numbers];
   }
@@ -791,12 +879,14 @@ class Viewer {
     for (const update of this.updates) update();
     const { state, sizes } = this;
     const said = [];
-    if (sizes.Z > 1) said.push(state.projection === "max" ? "max over Z" : `Z ${state.z} of ${sizes.Z}`);
+    if (sizes.Z > 1)
+      said.push(state.projection === "max" ? "max over Z" : `Z ${state.z} of ${sizes.Z}`);
     if (sizes.T > 1) said.push(`T ${state.t} of ${sizes.T}`);
     if (this.status.textContent !== said.join(", ")) this.status.textContent = said.join(", ");
     const on = state.channels.filter((channel) => channel.on).length;
     const notes = [...this.options.notes];
-    if (on > MOST_CHANNELS) notes.push(`${on} channels are on; the first ${MOST_CHANNELS} of them are drawn.`);
+    if (on > MOST_CHANNELS)
+      notes.push(`${on} channels are on; the first ${MOST_CHANNELS} of them are drawn.`);
     this.notice.hidden = !notes.length;
     this.notice.textContent = notes.join(" ");
   }
@@ -831,7 +921,12 @@ class Viewer {
     this.bar.hidden = !(size > 0);
     if (this.bar.hidden) return;
     const length = roundLength((width * 0.25 * size) / this.zoom);
-    const text = length >= 1000 ? `${length / 1000} mm` : length >= 1 ? `${length} µm` : `${short(length * 1000)} nm`;
+    const text =
+      length >= 1000
+        ? `${length / 1000} mm`
+        : length >= 1
+          ? `${length} µm`
+          : `${short(length * 1000)} nm`;
     this.bar.style.width = `${(length / size) * this.zoom}px`;
     this.bar.textContent = text;
   }
@@ -858,18 +953,26 @@ class Viewer {
     // Jupyter acts on keys that bubble up to the page: what is typed here stays here.
     for (const name of ["keydown", "keyup", "keypress"]) {
       this.shadow.addEventListener(name, (event) => {
-        const passes = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
+        const passes =
+          event.ctrlKey ||
+          event.metaKey ||
+          event.altKey ||
+          (event.shiftKey && event.key === "Enter");
         if (passes) return;
         event.stopPropagation();
         if (name === "keydown") this.#key(event);
       });
     }
-    stage.addEventListener("wheel", (event) => {
-      // Who scrolls past the picture goes on scrolling.
-      if (!event.ctrlKey && this.shadow.activeElement !== this.canvas) return;
-      event.preventDefault();
-      this.#zoomBy(1.0015 ** -event.deltaY, ...this.#point(event));
-    }, { passive: false });
+    stage.addEventListener(
+      "wheel",
+      (event) => {
+        // Who scrolls past the picture goes on scrolling.
+        if (!event.ctrlKey && this.shadow.activeElement !== this.canvas) return;
+        event.preventDefault();
+        this.#zoomBy(1.0015 ** -event.deltaY, ...this.#point(event));
+      },
+      { passive: false },
+    );
     stage.addEventListener("pointerdown", (event) => {
       this.canvas.focus({ preventScroll: true });
       stage.setPointerCapture(event.pointerId);
@@ -901,7 +1004,7 @@ class Viewer {
   /** What the pixel under the pointer holds, channel by channel. */
   #valuesAt(x, y) {
     const values = this.#drawn().flatMap((c) => {
-      const plane = this.#shownPlane(c);
+      const plane = this.#plane({ kind: "image", c });
       if (!plane) return [];
       const row = Math.floor((y * plane.height) / this.sizes.Y);
       const value = plane.data[row * plane.width + Math.floor((x * plane.width) / this.sizes.X)];

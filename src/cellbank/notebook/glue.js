@@ -1,4 +1,3 @@
-
 // --- the widget: planes come over the kernel's comm, the state is that of the model's traits
 
 const TRAITS = ["z", "t", "projection", "channels", "outlines"];
@@ -40,7 +39,10 @@ export default {
       ours = false;
       model.save_changes();
     });
-    const heard = TRAITS.map((name) => [`change:${name}`, () => ours || viewer.set({ [name]: model.get(name) })]);
+    const heard = TRAITS.map((name) => [
+      `change:${name}`,
+      () => ours || viewer.set({ [name]: model.get(name) }),
+    ]);
     for (const [event, act] of heard) model.on(event, act);
     return () => {
       for (const [event, act] of heard) model.off(event, act);
