@@ -183,13 +183,13 @@ def test_a_condition_that_takes_too_long_is_told(lab: Lab, monkeypatch) -> None:
 def test_a_condition_under_way_is_stopped_by_ctrl_c(lab: Lab, monkeypatch) -> None:
     subset(lab, ENDLESS)
     # Not before the database is asked: what comes earlier would be stopped by it too.
-    joined = family._joined
+    asked = family._asked
 
-    def then_stop(specs: object) -> str:
+    def then_stop(*given: object) -> str:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
-        return joined(specs)  # type: ignore[arg-type]
+        return asked(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(family, "_joined", then_stop)
+    monkeypatch.setattr(family, "_asked", then_stop)
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):

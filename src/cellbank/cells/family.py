@@ -9,8 +9,9 @@ import msgspec
 from blake3 import blake3
 
 from cellbank.cells import recipe
+from cellbank.cells.conditions import ConditionError, Resolver, records_sql
 from cellbank.cells.kinds import KINDS
-from cellbank.cells.metadata import Tables, connect, quoted
+from cellbank.cells.metadata import Tables, columns_of, connect, quoted
 from cellbank.cells.problems import Problems
 from cellbank.cells.records import Found, Kept
 from cellbank.cells.relations import Relations
@@ -186,21 +187,8 @@ def stratified(by_line: Mapping[str, Iterable[str]], count: int, seed: int) -> l
     return sorted(chosen)
 
 
-_QUOTED: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
-_WORD: Final = re.compile(r"([a-z_]\w*)\s*(\(?)")
-_NOW: Final = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
-
-
-class ConditionError(ValueError):
-    """A condition that cannot be asked; the text says why."""
-
-
 def select(where: str, tables: Tables, specs: Mapping[str, list[Spec]]) -> list[str]:
-    """Return the ids of the fields of view that fit a condition.
-
-    A name is that of an attribute of the field, else of its well, its plate, its lines or of one
-    of their edits; `wells.clone` and the like say which.
-    """
+    """Return the ids of the fields of view that fit a condition (`cells/conditions.py`)."""
     import duckdb
 
     with connect(tables.spill) as database:
@@ -208,14 +196,13 @@ def select(where: str, tables: Tables, specs: Mapping[str, list[Spec]]) -> list[
             table = quoted(KINDS[kind].group)
             # The names are ours; the path is that of a file we made.
             database.execute(f"CREATE TABLE {table} AS SELECT * FROM {tables.rows_of(kind)}")  # noqa: S608
-        _check_steady(where, database)
         database.execute("SET enable_external_access = false")
+        asked = _asked(where, database, specs)
         clock = Timer(CONDITION_SECONDS, database.interrupt)
         clock.start()
         try:
-            # Only what is ours can be reached: nothing lies in this database but the records, and
-            # a filter takes one expression, no statement.
-            rows = database.sql(_joined(specs)).filter(where).project("__id").distinct().fetchall()
+            # Only what is ours can be reached: nothing lies in this database but the records.
+            rows = database.execute(asked).fetchall()
         except duckdb.InterruptException:
             reason = f"it takes more than {CONDITION_SECONDS:g} seconds"
             raise ConditionError(reason) from None
@@ -228,39 +215,15 @@ def select(where: str, tables: Tables, specs: Mapping[str, list[Spec]]) -> list[
     return sorted(row[0] for row in rows)
 
 
-def _check_steady(where: str, database: Any) -> None:
-    """Refuse a condition that may choose others another day: the same tables, the same packages."""
-    asked = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
-    unsteady = {row[0] for row in database.execute(asked).fetchall()}
-    for word, call in _WORD.findall(_QUOTED.sub(" ", where.lower())):
-        if (call and word in unsteady) or word in _NOW:
-            raise ConditionError(f"{word} may give something else the next time")
-
-
-def _joined(specs: Mapping[str, list[Spec]]) -> str:
-    """Return the SQL of all fields of view, each beside its well, plate, lines and their edits."""
-    taken: set[str] = set()
-    columns = ["fovs.id AS __id"]
-    joins = ["FROM fovs"]
-    for kind in ("fov", "well", "plate", "line"):
-        if kind not in specs:
-            continue
-        group = KINDS[kind].group
-        names = ["id", *(spec.name for spec in specs[kind])]
-        if kind != "fov":
-            joins.append(f"LEFT JOIN {group} ON list_contains(fovs.{group}, {group}.id)")
-        packed = ", ".join(f"{quoted(name)} := {group}.{quoted(name)}" for name in names)
-        columns.append(f"struct_pack({packed}) AS {group}")
-        fresh = [name for name in names[1:] if name not in taken]
-        columns += [f"{group}.{quoted(name)} AS {quoted(name)}" for name in fresh]
-        taken.update(fresh)
-    edits = next((s for s in specs.get("line", []) if s.name == "edits" and s.fields), None)
-    if edits is not None:
-        joins.append("LEFT JOIN (SELECT id, unnest(edits) AS edit FROM lines) AS __edited")
-        joins.append("ON __edited.id = lines.id")
-        fresh = [field.name for field in edits.fields if field.name not in taken]
-        columns += [f"__edited.edit.{quoted(name)} AS {quoted(name)}" for name in fresh]
-    return f"SELECT {', '.join(columns)} {' '.join(joins)}"
+def _asked(where: str, database: Any, specs: Mapping[str, list[Spec]]) -> str:
+    """Return the SQL of the fields of view that fit a condition."""
+    columns = {
+        KINDS[kind].group: dict.fromkeys(columns_of(kind, given), ())
+        | {spec.name: [field.name for field in spec.fields] for spec in given}
+        for kind, given in specs.items()
+    }
+    part = Resolver(database, "fovs", columns, steady=True).condition(where)
+    return f"SELECT DISTINCT fovs.id FROM {records_sql('fovs', [part])} WHERE {part.sql}"  # noqa: S608
 
 
 def counts_of(member: Member) -> dict[str, int]:
