@@ -11,6 +11,7 @@ from cellbank.cells.described import described, document_of
 from cellbank.cells.info import Info
 from cellbank.cells.kinds import GROUPS, KINDS, relations_of
 from cellbank.cells.presence import records_here
+from cellbank.cells.record_nodes import record_node
 from cellbank.cells.roles import ROLES, channel_of
 from cellbank.model.errors import AttributeNotFound, BadImage, BadInput, NotFound
 from cellbank.model.names import near
@@ -60,7 +61,7 @@ def record(node: GroupNode | DataNode, *, loaders: Mapping[str, Loader] | None =
     >>> fov.info.cell_viability  # doctest: +SKIP
     98.8
     """
-    found = _record_node(node)
+    found = record_node(node)
     return Record(found, _checked(loaders, found))
 
 
@@ -439,7 +440,7 @@ class Record:
         return shower("show")(self, **options)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        return shower("mimebundle")(self)
+        return shower("mimebundle")(self, include=include, exclude=exclude)
 
     # --- as a value
 
@@ -457,36 +458,6 @@ class Record:
 
 
 _ABOVE_FIELDS: Final = ("line", "plate", "well")
-
-
-def _record_node(node: Any) -> GroupNode:
-    if not isinstance(node, (GroupNode, DataNode)):
-        raise BadInput(
-            f"{node!r:.60} is no node of a package",
-            'Load one: cellbank.load("owner/name/fovs/ID"), or take one: package.fovs[0]',
-        )
-    view, path = node._view, node._path
-    group, _, rest = path.partition("/")
-    name = rest.partition("/")[0]
-    if group in GROUPS and name:
-        found = GroupNode(view, f"{group}/{name}")
-        if view.is_group(group, name) and "info" in found:
-            return found
-    raise BadInput(f"{view.label}{path and '/'}{path} is no record", _advice(view, group, name))
-
-
-def _advice(view: Any, group: str, name: str) -> str:
-    root = GroupNode(view, "")
-    groups = [there for there in root._group_keys() if there in GROUPS]
-    if group in groups and not name:
-        return f"It has {len(root[group])} records; take one: package.{group}[0]"  # type: ignore[arg-type]
-    close = near(group, groups)
-    if close:
-        return f"Did you mean {' or '.join(close)}?"
-    if groups:
-        one = "fovs" if "fovs" in groups else groups[0]
-        return f"Records are in its groups {', '.join(groups)}: package.{one}[0]"
-    return "A record is a group such as fovs/ID with an info in it; this package has none."
 
 
 def _checked(loaders: Mapping[str, Loader] | None, node: GroupNode) -> dict[str, Loader]:
