@@ -359,16 +359,17 @@ def test_labels_are_listed_and_opened_by_their_path(tmp_path: Path) -> None:
     numbers = (VOLUME[0, 0] % 5).astype("u4")
     image(path / "labels/nuclei", numbers, "zyx")
     assert ("labels/nuclei", "labels/cells/0") == ZarrPixels(path).labels
-    found = images.Image(ZarrPixels(path, "labels/nuclei"))
-    np.testing.assert_array_equal(numbers, found.read())
+    np.testing.assert_array_equal(numbers, images.open(path, scene="labels/nuclei").read())
     assert () == ZarrPixels(image(tmp_path / "b.zarr")).labels
 
 
 def test_a_scene_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
     path = image(tmp_path / "a.zarr")
     describe(path / "labels", {"labels": ["nuclei"]})
-    with pytest.raises(BadImage, match=r"no image labels/cells\. It has image 0, labels/nuclei"):
-        ZarrPixels(path, "labels/cells")
+    with pytest.raises(BadImage, match=r"no image cells\. It has image 0, labels/nuclei"):
+        images.open(path, scene="cells")
+    with pytest.raises(BadImage, match=r"no image labels/nucle\. Did you mean labels/nuclei"):
+        images.open(path, scene="labels/nucle")
     with pytest.raises(BadImage, match="no image 1: it holds 1 image"):
         ZarrPixels(path, 1)
 

@@ -22,6 +22,7 @@ __all__ = [
     "read_header",
     "read_planes",
     "rgb",
+    "save",
     "write_ome_tiff",
 ]
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from cellbank.images.opening import open  # noqa: A004
     from cellbank.images.overlays import outlines, overlay
     from cellbank.images.planes import read_planes
+    from cellbank.images.saving import save
     from cellbank.images.soundness import check_data
 
 _ROOMS = {
@@ -52,6 +54,7 @@ _ROOMS = {
     "LabelFacts": "labels",
     "compare_labels": "labels",
     "read_planes": "planes",
+    "save": "saving",
     "check_data": "soundness",
     "write_ome_tiff": "ometiff",
 }

@@ -28,7 +28,8 @@ def open(  # noqa: A001  images.open, as webbrowser.open and gzip.open
         The path of a TIFF file or of an OME-Zarr folder; a binary file that can be moved in; an
         entry of a package, or a group that holds an OME-Zarr.
     scene
-        Which image of a file that holds several: its number or its name.
+        Which image of a file that holds several: its number or its name. In an OME-Zarr also the
+        path of one that is not counted among them, such as `labels/nuclei`.
     axes
         What the axes are, such as `ZYX`, where the file does not say it or says it wrong.
     reader
@@ -66,11 +67,12 @@ def open(  # noqa: A001  images.open, as webbrowser.open and gzip.open
     number = scene if isinstance(scene, int) else 0
     pixels = _pixels(source, number, reader)
     if isinstance(scene, str) and pixels.scenes[number] != scene:
-        if scene not in pixels.scenes:
+        found = pixels.unlisted(scene) if scene not in pixels.scenes else None
+        if found is None and scene not in pixels.scenes:
             close = near(scene, list(pixels.scenes))
             advice = f"Did you mean {' or '.join(close)}?" if close else ""
             raise BadImage(pixels.name, f"it has no scene {scene!r}", advice)
-        pixels = _pixels(source, pixels.scenes.index(scene), reader)
+        pixels = found or _pixels(source, pixels.scenes.index(scene), reader)
     if axes:
         _name_axes(pixels, axes)
     return Image(pixels)

@@ -68,6 +68,10 @@ class Pixels(ABC):
             (rows, columns) or (rows, columns, samples).
         """
 
+    def plane(self, number: int, rows: slice, columns: slice, level: int = 0) -> NDArray[Any]:
+        """Return one plane, or a region of it."""
+        return next(iter(self.planes([number], rows, columns, level)))
+
     def fill(
         self,
         out: NDArray[Any],
@@ -85,6 +89,11 @@ class Pixels(ABC):
         header = self.header
         last = (header.shape[-1],) if header.axes.endswith("S") else ()
         return (rows.stop - rows.start, columns.stop - columns.start, *last)
+
+    def unlisted(self, name: str) -> "Pixels | None":
+        """Return an image beside `scenes`, such as labels; None where a format has none such."""
+        del name
+        return None
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -10,6 +10,7 @@ from cellbank.images.xmltree import MAX_XML
 from cellbank.images.zarr_array import read_json
 from cellbank.images.zarr_files import Files, inside
 from cellbank.model.errors import BadImage
+from cellbank.model.names import near
 
 
 def chosen_of(scenes: Sequence[str], scene: int | str, name: str) -> str:
@@ -118,7 +119,9 @@ def find(root: Group, scenes: tuple[str, ...], scene: str) -> tuple[Group, int]:
         if scene in scenes:
             raise
         reason = f"it has no image {scene[:60]}"
-        raise BadImage(root.files.name, reason, listed(scenes, root)) from None
+        close = near(scene, [*scenes, *labels_of(root)])
+        advice = f"Did you mean {' or '.join(close)}?" if close else listed(scenes, root)
+        raise BadImage(root.files.name, reason, advice) from None
 
 
 def listed(scenes: tuple[str, ...], root: Group) -> str:

@@ -55,6 +55,7 @@ class ZarrPixels(Pixels):
     def __init__(
         self, source: str | os.PathLike[str] | Node, scene: int | str = 0, *, name: str = ""
     ) -> None:
+        self._source = source
         self._files = files_of(source, name)
         self.name = self._files.name
         with translated(self.name):
@@ -102,6 +103,10 @@ class ZarrPixels(Pixels):
 
     labels: tuple[str, ...]
     """Paths of its label images; each can be opened as a scene."""
+
+    def unlisted(self, name: str) -> "ZarrPixels":
+        """Return the image at a path in the folder, such as `labels/nuclei`."""
+        return ZarrPixels(self._source, name, name=self.name)
 
     @property
     def ome(self) -> Ome | None:
