@@ -211,7 +211,9 @@ def test_a_group_that_is_nearly_one_of_records_is_told(tmp_path: Path) -> None:
     package = folder_package(tmp_path, files)
     with pytest.raises(BadInput, match="Did you mean fovs"):
         record(package.fov.fov_1)
-    with pytest.raises(BadInput, match="fovs/x is no record"):
+    with pytest.raises(
+        BadInput, match=r"fovs/x is no record\. A record has an info; this has: image"
+    ):
         record(package.fovs.x)
 
 

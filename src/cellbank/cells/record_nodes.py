@@ -33,6 +33,8 @@ def _advice(view: Any, group: str, name: str) -> str:
     groups = [there for there in root._group_keys() if there in GROUPS]
     if group in groups and not name:
         return f"It has {len(root[group])} records; take one: package.{group}[0]"  # type: ignore[arg-type]
+    if group in groups:
+        return f"A record has an info; this has: {', '.join(_children(root, group, name))}."
     close = near(group, groups)
     if close:
         return f"Did you mean {' or '.join(close)}?"
@@ -40,3 +42,8 @@ def _advice(view: Any, group: str, name: str) -> str:
         one = "fovs" if "fovs" in groups else groups[0]
         return f"Records are in its groups {', '.join(groups)}: package.{one}[0]"
     return "A record is a group such as fovs/ID with an info in it; this package has none."
+
+
+def _children(root: GroupNode, group: str, name: str) -> list[str]:
+    found = root[f"{group}/{name}"]
+    return found._keys() if isinstance(found, GroupNode) else ["nothing below it"]
