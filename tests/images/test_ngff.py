@@ -35,6 +35,7 @@ def test_axes_of_other_names_go_by_their_type() -> None:
     ]
     assert "TCZYX" == parsed(axes).letters
     assert "QYX" == parsed([{"name": "angle"}, *axes[3:]]).letters
+    assert "IQYX" == parsed([{"name": "angle"}, {"name": "phase"}, *axes[3:]]).letters
     assert "ZYX" == parsed([{"name": "a", "type": "space"}, {"name": "y"}, {"name": "x"}]).letters
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from cellbank.images.channel import Channel
 from cellbank.images.omexml import to_micrometre
+from cellbank.images.pixels import UNNAMED
 from cellbank.images.zarr_files import inside
 from cellbank.model.errors import BadImage
 
@@ -47,7 +48,7 @@ class Axis(msgspec.Struct, frozen=True):
     """One axis."""
 
     letter: str
-    """`T`, `C`, `Z`, `Y`, `X`; `Q` for another."""
+    """`T`, `C`, `Z`, `Y`, `X`; one of `UNNAMED` for another."""
     micrometres: float | None = None
     """How long its unit is; None where nothing is said, or it is no length."""
 
@@ -144,7 +145,11 @@ def _axes(said: Any, name: str) -> tuple[Axis, ...]:
     free = [letter for letter in "ZYX" if letter not in letters]
     spaces = [n for n, letter in enumerate(letters) if letter == "space"]
     for number in reversed(spaces):
-        letters[number] = free.pop() if free else "Q"
+        letters[number] = free.pop() if free else "other"
+    others = iter(UNNAMED)
+    for number in reversed(range(len(letters))):
+        if letters[number] == "other":
+            letters[number] = next(others)
     shown = "".join(letters)
     if "X" not in letters or "Y" not in letters or any(shown.count(a) > 1 for a in "TCZYX"):
         names = ", ".join(str(axis["name"])[:20] for axis in described)
@@ -159,7 +164,7 @@ def _letter(axis: Mapping[str, Any]) -> str:
     called, kind = axis["name"].upper(), axis.get("type")
     if called in {"T", "C", "Z", "Y", "X"}:
         return str(called)
-    return {"time": "T", "channel": "C", "space": "space"}.get(str(kind), "Q")
+    return {"time": "T", "channel": "C", "space": "space"}.get(str(kind), "other")
 
 
 def _unit(said: Any) -> float | None:

@@ -19,7 +19,7 @@ from cellbank.images.directory import MAX_SIDE
 from cellbank.images.header import Header, planes_of
 from cellbank.images.ome import Ome, ome_of
 from cellbank.images.omexml import MAX_PLANES
-from cellbank.images.pixels import Pixels
+from cellbank.images.pixels import MAX_PLANE, Pixels
 from cellbank.images.source import translated
 from cellbank.images.xmltree import MAX_XML, InvalidOme, read_tree
 from cellbank.images.zarr_array import Array
@@ -29,8 +29,6 @@ from cellbank.model.errors import BadImage
 
 BUFFER: Final = 64 << 20
 """Bytes of planes that are read together, so that no chunk is decoded twice."""
-MAX_PLANE: Final = 1 << 31
-"""Bytes of a plane that is read whole."""
 MAX_CHUNKS: Final = 1 << 18
 """Chunks of one plane."""
 _XML: Final = "OME/METADATA.ome.xml"
