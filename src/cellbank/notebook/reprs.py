@@ -26,8 +26,10 @@ def mimebundle(thing: Any, include: Any = None, exclude: Any = None) -> dict[str
     ----------
     thing
         It.
-    include, exclude
+    include
         What Jupyter asks for; it chooses itself.
+    exclude
+        What it leaves out.
 
     Returns
     -------

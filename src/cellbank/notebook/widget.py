@@ -49,8 +49,10 @@ def show(
         An image, a record, or a node of one.
     channels
         Those that are on at first; default: those in use, without transmitted light.
-    z, t
-        Where it begins; default: the middle of Z, the first time.
+    z
+        Where it begins; default: the middle.
+    t
+        At which time.
     projection
         `max` for the brightest of each pixel over Z, else `none`.
     labels
@@ -121,15 +123,30 @@ class Viewer(anywidget.AnyWidget):
         The image and its labels.
     renderer
         `cpu` draws without the graphics card.
+
+    Attributes
+    ----------
+    options : Dict
+        What the browser was told of the image.
+    z : Int
+        The slice, from 0.
+    t : Int
+        The time point, from 0.
+    projection : Enum
+        `none`, or `max` over Z.
+    channels : List
+        A dict each: name, on, color, low, high.
+    outlines : List
+        The labels whose outlines are drawn.
     """
 
     _esm = viewer_source() + resources.files("cellbank.notebook").joinpath("glue.js").read_text()
 
     options = traitlets.Dict().tag(sync=True)
-    z = traitlets.Int(help="The slice, from 0.").tag(sync=True)
-    t = traitlets.Int(help="The time point, from 0.").tag(sync=True)
+    z = traitlets.Int().tag(sync=True)
+    t = traitlets.Int().tag(sync=True)
     projection = traitlets.Enum(["none", "max"], "none").tag(sync=True)
-    channels: Any = traitlets.List(help="A dict each: name, on, color, low, high.").tag(sync=True)
+    channels: Any = traitlets.List().tag(sync=True)
     outlines = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(self, viewed: Viewed, *, renderer: str = "auto") -> None:
