@@ -192,4 +192,4 @@ class Image(ImageData):
         save(self, path, **options)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        return shower("mimebundle")(self)
+        return shower("mimebundle")(self, include=include, exclude=exclude)

@@ -57,15 +57,17 @@ class Pixels(ABC):
         ----------
         numbers
             Of the planes, within the header's.
-        rows, columns
-            A region with step 1, inside the level's height and width. Nothing else is read.
+        rows
+            Of a region with step 1, inside the level's height. Nothing else is read.
+        columns
+            The same, inside the level's width.
         level
             Which of `levels`.
 
-        Yields
-        ------
-        NDArray[Any]
-            (rows, columns) or (rows, columns, samples).
+        Returns
+        -------
+        Iterator[NDArray[Any]]
+            (rows, columns) or (rows, columns, samples) each.
         """
 
     def plane(self, number: int, rows: slice, columns: slice, level: int = 0) -> NDArray[Any]:

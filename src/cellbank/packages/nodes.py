@@ -238,7 +238,7 @@ class GroupNode:
         return f"{self._title()}\n" + "".join(f"{name}/\n" for name in groups) + "\n".join(data)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        return shower("mimebundle")(self)
+        return shower("mimebundle")(self, include=include, exclude=exclude)
 
 
 class PackageNode(GroupNode):
@@ -386,7 +386,7 @@ class DataNode:
         return "<DataNode>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        return shower("mimebundle")(self)
+        return shower("mimebundle")(self, include=include, exclude=exclude)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DataNode) and self._identity() == other._identity()
