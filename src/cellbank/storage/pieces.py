@@ -5,7 +5,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from cellbank.model.digest import PIECE_BYTES, SMALL_BELOW, digest_of
 from cellbank.model.errors import DigestMismatch, Interrupted, NotCanonical
@@ -13,9 +13,6 @@ from cellbank.model.manifest import Entry
 from cellbank.model.reference import Package
 from cellbank.storage.cache import Cache
 from cellbank.storage.remote import Remote
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 RUN: Final = 16
 """So many pieces that adjoin are asked for in one request."""
@@ -280,7 +277,7 @@ class RemoteFile(io.RawIOBase):
             self._at = base[whence] + offset
             return self._at
 
-    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+    def readinto(self, buffer: Any, /) -> int:
         """Fill a buffer, as far as there are bytes; return how many."""
         with memoryview(buffer).cast("B") as view:
             start, count = self._take(len(view))
