@@ -83,8 +83,9 @@ class ZarrPixels(Pixels):
         count = first.shape[letters.index("C")] if "C" in letters else 1
         channels, note = ngff.channels_of(group.metadata, count)
         notes = [note] if note else []
+        self._ome: Ome | None = None
         self.channels = self._with_ome(channels, scene, notes)
-        self.labels = labels_of(group)
+        self._labels = labels_of(group)
         self.header = Header(
             format=f"ome-zarr {ngff.version_of(group.metadata, group.zarr_format)}",
             axes=axes,
@@ -99,8 +100,10 @@ class ZarrPixels(Pixels):
             notes=tuple(notes),
         )
 
-    labels: tuple[str, ...]
-    """Paths of its label images; each can be opened as a scene."""
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Paths of its label images; each can be opened as a scene."""
+        return self._labels
 
     def unlisted(self, name: str) -> "ZarrPixels":
         """Return the image at a path in the folder, such as `labels/nuclei`."""
@@ -110,8 +113,6 @@ class ZarrPixels(Pixels):
     def ome(self) -> Ome | None:
         """What OME-XML says, if it lies beside the images."""
         return self._ome
-
-    _ome: Ome | None = None
 
     def planes(
         self, numbers: Sequence[int], rows: slice, columns: slice, level: int = 0
