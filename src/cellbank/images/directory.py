@@ -98,6 +98,7 @@ class Directories:
         self._next = struct.Struct(f"{order}{'Q' if self.big else 'I'}")
         self._entry = struct.Struct(f"{order}{'HHQ8s' if self.big else 'HHI4s'}")
         self._codes = _CODES_BIG if self.big else _CODES
+        self._sizes = {kind: struct.calcsize(code) for kind, code in self._codes.items()}
         first = self._next.unpack(window.at(8 if self.big else 4, self._next.size))[0]
         self.offsets = list(self._walk(first))
         if not self.offsets:
@@ -141,12 +142,12 @@ class Directories:
         size, inline = self._entry.size, self._next.size
         raw = self._window.at(start, count * size)
         tags = {}
-        for number, (tag, kind, length, value) in enumerate(self._entry.iter_unpack(raw)):
-            if kind in self._codes:
-                where = start + number * size + size - inline
-                if length * struct.calcsize(self._codes[kind]) > inline:
-                    where = self._next.unpack(value)[0]
-                tags[tag] = Value(kind, length, where)
+        where = start - inline
+        for tag, kind, length, value in self._entry.iter_unpack(raw):
+            where += size
+            if kind in self._sizes:
+                fits = length * self._sizes[kind] <= inline
+                tags[tag] = Value(kind, length, where if fits else self._next.unpack(value)[0])
         return tags
 
     def numbers(self, value: Value, limit: int = 1 << 28) -> tuple[int, ...]:
@@ -154,7 +155,8 @@ class Directories:
         if value.count > limit:
             raise self._bad(f"a tag with {value.count} values")
         form = f"{self.order}{value.count}{self._codes[value.kind]}"
-        found = struct.unpack(form, self._window.at(value.offset, struct.calcsize(form)))
+        length = value.count * self._sizes[value.kind]
+        found = struct.unpack(form, self._window.at(value.offset, length))
         if value.kind in {2, 7}:
             raise self._bad("text where a number should be")
         return found

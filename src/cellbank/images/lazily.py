@@ -53,7 +53,7 @@ def _block(pixels: Pixels, level: int, block_info: Any = None) -> NDArray[Any]:
     for (place, _), size in zip(spans[:leading], pixels.header.shape, strict=False):
         number = number * size + place
     rows, columns = (slice(*span) for span in spans[leading : leading + 2])
-    plane = next(iter(pixels.planes([number], rows, columns, level)))
+    plane = pixels.plane(number, rows, columns, level)
     return plane[(None,) * leading]
 
 

@@ -14,30 +14,31 @@ from cellbank.model.errors import AxisNotFound, BadInput
 
 def read_selection(pixels: Pixels, selection: Selection, level: int = 0) -> NDArray[Any]:
     """Return what is selected, in the order of the file's axes, without those that are dropped."""
-    shape = tuple(len(axis.places) for axis in selection.all)
-    if not math.prod(shape):
-        kept = zip(shape, selection.all, strict=True)
-        return np.empty(tuple(n for n, axis in kept if axis.kept), pixels.dtype)
+    axes = selection.all
+    shape = [len(axis.places) for axis in axes]
+    kept = [len(axis.places) for axis in axes if axis.kept]
+    if 0 in shape:
+        return np.empty(kept, pixels.dtype)
     numbers = plane_numbers(pixels, selection.leading)
     rows, inner_rows = region(selection.y)
     columns, inner_columns = region(selection.x)
     inner = (inner_rows, inner_columns)
     whole = inner == (slice(None), slice(None)) and selection.samples_whole(pixels.header.shape)
-    if len(numbers) == 1 or not whole:
+    if len(numbers) == 1 and whole:
+        found = pixels.plane(numbers[0], rows, columns, level)
+    elif len(numbers) == 1 or not whole:
         planes = pixels.planes(numbers, rows, columns, level)
         found = _gathered(planes, shape, len(selection.leading), pixels, selection, inner)
     else:
         shape_read = (len(numbers), *pixels.sample_shape(rows, columns))
         found = allocated(shape_read, pixels.dtype, pixels.name)
         pixels.fill(found, numbers, rows, columns, level)
-    found = np.reshape(found, shape)
-    dropped = tuple(n for n, axis in enumerate(selection.all) if not axis.kept)
-    return found.squeeze(dropped) if dropped else found
+    return found.reshape(kept)
 
 
 def _gathered(
     planes: Any,
-    shape: tuple[int, ...],
+    shape: list[int],
     leading: int,
     pixels: Pixels,
     selection: Selection,
@@ -84,6 +85,11 @@ def _too_large(name: str, length: int) -> BadInput:
 def plane_numbers(pixels: Pixels, leading: tuple[Axis, ...]) -> list[int]:
     """Return the numbers of planes, in the order of the leading axes."""
     sizes = pixels.header.shape[: len(leading)]
+    if all(len(axis.places) == 1 for axis in leading):
+        number = 0
+        for axis, size in zip(leading, sizes, strict=True):
+            number = number * size + axis.places[0]
+        return [number]
     steps = [math.prod(sizes[n + 1 :]) for n in range(len(sizes))]
     return [
         sum(place * step for place, step in zip(places, steps, strict=True))

@@ -62,8 +62,12 @@ def select(
 
     Parameters
     ----------
-    header, channels, where
-        The image: its axes, its channels, its name for messages.
+    header
+        Of the image.
+    channels
+        Of the image.
+    where
+        The image's name, for messages.
     choices
         By axis; an axis that is not named is wanted whole.
     shape
@@ -81,23 +85,23 @@ def select(
     ChannelNotFound
         The advice has near names.
     """
-    sizes = header.sizes | {"Y": shape[0], "X": shape[1]}
+    axes = header.axes
     for name, choice in choices.items():
-        if name not in sizes and choice is not None:
+        if choice is not None and name not in axes:
             _check_absent(name, choice, header, channels, where)
-
-    def axis(name: str) -> Axis:
+    last = axes.index("Y")
+    sizes = (*header.shape[:last], *shape, *header.shape[last + 2 :])
+    found = []
+    for name, size in zip(axes, sizes, strict=True):
         choice = choices.get(name)
         if name == "C":
             choice = numbers_of(choice, channels, where)
-        return _axis(name, sizes[name], choice, where)
-
-    last = header.axes.index("Y")
+        found.append(_axis(name, size, choice, where))
     return Selection(
-        leading=tuple(axis(name) for name in header.axes[:last]),
-        y=axis("Y"),
-        x=axis("X"),
-        samples=axis("S") if header.axes.endswith("S") else None,
+        leading=tuple(found[:last]),
+        y=found[last],
+        x=found[last + 1],
+        samples=found[last + 2] if axes.endswith("S") else None,
     )
 
 
@@ -106,6 +110,8 @@ _ADVICE: Final = 'Say what they are when you open it: open(path, axes="ZYX").'
 
 def numbers_of(choice: Choice, channels: Sequence[Channel], where: str) -> Choice:
     """Return channels that are given by name as numbers; what is a number already stays."""
+    if choice is None or type(choice) is int:
+        return choice
     if isinstance(choice, str):
         return channel_of(choice, channels, where).index
     if not _is_several(choice):
@@ -119,7 +125,7 @@ def channel_of(wanted: str | int, channels: Sequence[Channel], where: str) -> Ch
         if not -len(channels) <= wanted < len(channels):
             count = len(channels)
             told = ["one channel, 0"] if count == 1 else [f"channels 0 to {count - 1}"]
-            raise ChannelNotFound(where, str(int(wanted)), known=told)
+            raise ChannelNotFound(where, str(int(wanted)), [], told)
         return channels[int(wanted)]
     for attribute in ("name", "fluor"):
         found = [one for one in channels if getattr(one, attribute) == wanted]
@@ -154,6 +160,8 @@ def _check_absent(
 def _axis(name: str, size: int, choice: Choice, where: str) -> Axis:
     if choice is None:
         return Axis(name, range(size), kept=True)
+    if type(choice) is int and 0 <= choice < size:
+        return Axis(name, (choice,), kept=False)
     if isinstance(choice, slice):
         try:
             return Axis(name, range(size)[choice], kept=True)

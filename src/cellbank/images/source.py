@@ -4,8 +4,6 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, BinaryIO, Final, TypeAlias, Union
 
 from cellbank.model.errors import BadImage, CellbankError
@@ -147,39 +145,66 @@ def name_of(source: Source) -> str:
     return name if isinstance(name, str) else "the image"
 
 
-@contextmanager
-def opened(source: Source, name: str = "") -> Iterator[Window]:
-    """Open a source for reading. Whatever its content leads to is a `BadImage`.
+class translated:  # noqa: N801  read as a verb: with translated(name)
+    """Raises as `BadImage` what decoders raise for bad bytes.
+
+    Written out, as `opened` is, because a generator's way costs as much as reading a few rows.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> Any:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if error is None or isinstance(error, CellbankError) or not isinstance(error, Exception):
+            return
+        # A seek to where no file can have bytes is the content's fault.
+        faults = {None, errno.EINVAL, errno.EOVERFLOW}
+        if isinstance(error, OSError) and error.errno not in faults:
+            return
+        raise BadImage(self.name, _told(error)) from None
+
+
+class opened(translated):  # noqa: N801
+    """Opens a source for reading. Whatever its content leads to is a `BadImage`.
 
     A file object must be seekable; its position is moved and it is not closed. An `OSError` of
     the disk stays what it is. `name` is for messages.
     """
-    name = name or name_of(source)
-    with translated(name):
-        if isinstance(source, (str, os.PathLike)):
-            if not stat.S_ISREG(os.stat(source).st_mode):  # noqa: PTH116
-                # A pipe that nobody writes to would be waited for; a folder has no bytes.
-                raise BadImage(name, "it is not a file", "Name one file.")
-            with open(source, "rb", buffering=0) as file:  # noqa: PTH123
-                yield Window(file, name)
-        else:
-            yield Window(source, name)
 
+    def __init__(self, source: Source, name: str = "") -> None:
+        self.name = name or name_of(source)
+        self._source: Any = source
+        self._file: BinaryIO | None = None
 
-@contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Raise as `BadImage` what decoders raise for bad bytes."""
-    try:
-        yield
-    except CellbankError:
-        raise
-    except OSError as error:
-        # A seek to where no file can have bytes is the content's fault.
-        if error.errno not in {None, errno.EINVAL, errno.EOVERFLOW}:
+    def __enter__(self) -> Window:
+        try:
+            return self._window()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
             raise
-        raise BadImage(name, _told(error)) from None
-    except Exception as error:  # noqa: BLE001  decoders raise whatever they like
-        raise BadImage(name, _told(error)) from None
+
+    def _window(self) -> Window:
+        source = self._source
+        if not isinstance(source, (str, os.PathLike)):
+            return Window(source, self.name)
+        if not stat.S_ISREG(os.stat(source).st_mode):  # noqa: PTH116
+            # A pipe that nobody writes to would be waited for; a folder has no bytes.
+            raise BadImage(self.name, "it is not a file", "Name one file.")
+        self._file = open(source, "rb", buffering=0)  # noqa: PTH123, SIM115  closed on exit
+        return Window(self._file, self.name)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+        if error is not None:
+            super().__exit__(kind, error, _)
 
 
 def _told(error: Exception) -> str:

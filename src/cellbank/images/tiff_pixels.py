@@ -50,6 +50,7 @@ class TiffPixels(Pixels):
         self.scenes = layout.scenes
         self.acquired = layout.acquired
         self.channels = _channels(layout)
+        self._stored_as = self.dtype.newbyteorder(">" if self.header.big_endian else "<")
         self._decoders: dict[tuple[object, ...], Decode] = {}
         self._starts: dict[tuple[int, int], int] = {}
         """By level and plane: where its rows lie, if they lie in a row, just as in memory."""
@@ -88,6 +89,11 @@ class TiffPixels(Pixels):
             for number in numbers:
                 yield reading.plane(number, level)
 
+    def plane(self, number: int, rows: slice, columns: slice, level: int = 0) -> NDArray[Any]:
+        """Return one plane, or a region of it."""
+        with opened(self._reader(), self.name) as window:
+            return _Reading(self, window, rows, columns).plane(number, level)
+
     def fill(
         self,
         out: NDArray[Any],
@@ -110,10 +116,9 @@ class _Reading:
         self._pixels = pixels
         self._window = window
         self._rows, self._columns = rows, columns
-        header = pixels.header
-        self._samples = header.shape[-1] if header.axes.endswith("S") else 0
         self._shape = pixels.sample_shape(rows, columns)
-        self._stored_as = pixels.dtype.newbyteorder(">" if header.big_endian else "<")
+        self._samples = self._shape[2] if len(self._shape) == 3 else 0
+        self._stored_as = pixels._stored_as
 
     @cached_property
     def _directories(self) -> Directories:
@@ -126,33 +131,37 @@ class _Reading:
     def plane(self, number: int, level: int, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Return the region of a plane, in `out` if that is given."""
         start = self._pixels._starts.get((level, number))
-        if start is not None:
-            made = self._made(out)
-            self._rows_into(made, start, self._width(level))
-            return self._native(made, out)
-        layout = self._pixels._layout
-        if layout.offset is not None:
-            return self._in_a_row(layout.offset, number, out)
-        page, where = self._page(number, level)
-        if _is_stored(self._directories, page):
-            self._remember(page, where, (level, number))
-            return self._stored(page, where, out)
-        return self._decoded(page, where, out)
+        if start is None:
+            layout = self._pixels._layout
+            if layout.offset is not None:
+                return self._in_a_row(layout.offset, number, out)
+            page, where = self._page(number, level)
+            if not _is_stored(self._directories, page):
+                return self._decoded(page, where, out)
+            start = self._remember(page, where, (level, number))
+            if start is None:
+                return self._stored(page, where, out)
+        made = self._made(out)
+        self._rows_into(made, start, self._width(level))
+        return self._native(made, out)
 
     def _width(self, level: int) -> int:
         """Return the bytes of a row of interleaved pixels."""
         width = self._pixels.levels[level][1]
         return width * max(self._samples, 1) * self._pixels.dtype.itemsize
 
-    def _remember(self, page: Page, where: str, key: tuple[int, int]) -> None:
-        """Note where the rows of a stored page lie, if they do so without gaps."""
+    def _remember(self, page: Page, where: str, key: tuple[int, int]) -> int | None:
+        """Return and note where the rows of a stored page lie, if they do so without gaps."""
         offsets, counts = self._segments.places(page, where)
         whole = page.height * self._width(key[0])
         ends = (offset + count for offset, count in zip(offsets, counts, strict=True))
         adjoin = all(end == start for end, start in zip(ends, offsets[1:], strict=False))
-        if not page.planar and adjoin and sum(counts) == whole:
-            if offsets[0] + whole <= self._window.size:
-                self._pixels._starts[key] = offsets[0]
+        if page.planar or not adjoin or sum(counts) != whole:
+            return None
+        if offsets[0] + whole > self._window.size:
+            return None
+        self._pixels._starts[key] = offsets[0]
+        return offsets[0]
 
     def _page(self, number: int, level: int) -> tuple[Page, str]:
         pages, first = self._pixels._layout.pages, self._pixels._page
