@@ -243,11 +243,10 @@ class RemoteFile(io.RawIOBase):
         What to call it in messages.
     """
 
-    mode = "rb"
-
     def __init__(self, pieces: Pieces, name: str) -> None:
         super().__init__()
         self.name = name
+        self.mode = "rb"
         self._pieces = pieces
         self._at = 0
         self._lock = threading.Lock()
