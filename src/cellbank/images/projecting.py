@@ -18,6 +18,10 @@ BUFFER: Final = 48 << 20
 """Bytes of a stack of rows whose percentiles are taken at once."""
 
 
+_MANY: Final = 1 << 15
+"""Fewer planes of 16 bits add up to no more than 31."""
+
+
 class Fold(NamedTuple):
     """How planes are folded: what comes of the first, and how another is added."""
 
@@ -89,6 +93,20 @@ def _is_number(how: Any) -> bool:
     return isinstance(how, Real) and not isinstance(how, bool)
 
 
+def _percentile(block: NDArray[Any], how: float) -> NDArray[Any]:
+    """Take a percentile along the first axis, whose places are put in another order.
+
+    numpy selects values one stack at a time; sorting whole numbers is several times faster, and
+    then it need only go between two planes, at the very place that it would find itself.
+    """
+    if block.dtype.kind not in "iu":
+        return np.asarray(np.percentile(block, how, axis=0))
+    block.sort(axis=0)
+    at = (len(block) - 1) * (how / 100)
+    below = math.floor(at)
+    return np.asarray(np.quantile(block[below : below + 2], at - below, axis=0))
+
+
 class _Job(NamedTuple):
     pixels: Pixels
     stacks: list[list[int]]
@@ -102,12 +120,7 @@ class _Job(NamedTuple):
     def fold(self, fold: Fold, *, mean: bool) -> NDArray[Any]:
         """Add plane after plane, in the order in which they lie in the file if that is asked."""
         pixels, rows, columns = self.pixels, self.rows, self.columns
-        # numpy, too, adds halves as singles.
-        dtype = np.dtype(
-            np.float32
-            if mean and pixels.dtype.itemsize == 2 and pixels.dtype.kind == "f"
-            else fold.dtype(pixels.dtype)
-        )
+        dtype = np.dtype(self._adding(fold, mean=mean))
         shape = (len(self.stacks), *pixels.sample_shape(rows, columns))
         made = allocated(shape, dtype, pixels.name)
         jobs = [(number, n) for n, stack in enumerate(self.stacks) for number in stack]
@@ -123,8 +136,19 @@ class _Job(NamedTuple):
                 begun.add(place)
         if mean:
             # As numpy does: in a larger type, if that is what the division makes.
-            np.true_divide(made, np.intp(len(self.stacks[0])), out=made, casting="unsafe")
+            out = made if made.dtype.kind in "fc" else None
+            made = np.true_divide(made, np.intp(len(self.stacks[0])), out=out, casting="unsafe")
         return made.astype(fold.dtype(pixels.dtype), copy=False)
+
+    def _adding(self, fold: Fold, *, mean: bool) -> Any:
+        """Return the type in which planes are added up: a small one where its sums are exact."""
+        given = self.pixels.dtype
+        small = given.itemsize <= 2 and given.kind in "iu" and len(self.stacks[0]) < _MANY
+        if small and fold.add is np.add:
+            return np.int32 if given.kind == "i" else np.uint32
+        if mean and given == np.float16:
+            return np.float32  # as numpy does
+        return fold.dtype(given)
 
     def percentile(self, how: float) -> NDArray[Any]:
         """Take percentiles of so many rows at once as fit into the buffer."""
@@ -140,7 +164,7 @@ class _Job(NamedTuple):
                 block = allocated(whole, kind, pixels.name)
                 pixels.fill(block, stack, part, columns, self.level)
                 into = slice(part.start - rows.start, part.stop - rows.start)
-                made[place, into] = np.percentile(block, how, axis=0)
+                made[place, into] = _percentile(block, how)
         return made
 
     def _blocks(self, depth: int, rows: slice, shape: tuple[int, ...]) -> Iterator[slice]:
