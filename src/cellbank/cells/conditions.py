@@ -49,13 +49,15 @@ class ConditionError(ValueError):
 class Part(msgspec.Struct, frozen=True):
     """An expression with its names resolved.
 
-    `groups` are the kinds that must be joined for it, `edits` says whether the edits of lines.
+    `groups` are the kinds that must be joined for it, `edits` says whether the edits of lines;
+    `functions` are those that it calls, `name` is what a column of it is called.
     """
 
     sql: str
     groups: frozenset[str] = frozenset()
     edits: bool = False
     name: str = ""
+    functions: frozenset[str] = frozenset()
 
 
 class _Name(msgspec.Struct, frozen=True):
@@ -153,7 +155,10 @@ class Resolver:
             groups |= set(self._above)
         sql = "".join([*pieces, data[at:].decode()])
         return Part(
-            f"{sql}\n" if "--" in sql else sql, frozenset(groups - {"", self._group}), edits
+            f"{sql}\n" if "--" in sql else sql,
+            frozenset(groups - {"", self._group}),
+            edits,
+            functions=frozenset(name for name, *_ in found.functions),
         )
 
     def _check_steady(self, found: _Read, text: str, offset: int) -> None:
@@ -221,7 +226,9 @@ class Resolver:
             return None
         fields = self._columns.get("lines", {}).get("edits", ())
         found = _spelled(parts[0], fields, place)
-        return found and ("edits", ".".join([_EDIT, quoted(found), *map(quoted, parts[1:])]))
+        if found is None:
+            return None
+        return "edits", ".".join([_EDIT, quoted(found), *map(quoted, parts[1:])])
 
     def _in_group(self, group: str, name: str, place: tuple[int, int]) -> str | None:
         return _spelled(name, self._columns[group], place)
@@ -294,9 +301,8 @@ def _spelled(name: str, known: Iterable[str], place: tuple[int, int]) -> str | N
 def _condition_in(node: dict[str, Any]) -> Any:
     """Return the condition of `SELECT 1 WHERE …`, where there is nothing but that."""
     _check_alone(node)
-    for name in ("select_list",):
-        if len(node[name]) != 1 or node[name][0].get("class") != "CONSTANT":
-            raise ConditionError("it is more than a condition")
+    if len(node["select_list"]) != 1:
+        raise ConditionError("it is more than a condition")
     if node.get("where_clause") is None:
         raise ConditionError("there is no condition")
     return node["where_clause"]

@@ -4,11 +4,11 @@
 
     CellbankError
     ├── RuleBroken (2)       InvalidName InvalidPaths InvalidReference AmbiguousReference
-    │                        AmbiguousAttribute EmptyPackage BadInput BadImage
+    │                        AmbiguousAttribute EmptyPackage BadInput BadImage BadQuestion
     │                        ProblemsFound
     ├── NotSignedIn (3)      Forbidden
     ├── NotFound (4)         PackageNotFound RevisionNotFound EntryNotFound NotInstalled NotFetched
-    │                        RemoteNotFound AttributeNotFound
+    │                        LeftOut RemoteNotFound AttributeNotFound
     ├── IntegrityError (5)   DigestMismatch NotCanonical BadPack Damaged ChainRefused
     ├── NetworkError (6)     Unreachable BadAnswer
     ├── DiskError (7)        DiskFull NewerFormat
@@ -122,6 +122,38 @@ class BadImage(RuleBroken):
         self.advice = advice
 
 
+class BadQuestion(RuleBroken):
+    """A question that cannot be asked, may not be asked, or was stopped.
+
+    `start` and `stop` are its place in the question, in characters; −1 where none can be told.
+    """
+
+    def __init__(
+        self,
+        question: str,
+        reason: str,
+        start: int = -1,
+        stop: int = -1,
+        near: Sequence[str] = (),
+        advice: str = "",
+    ) -> None:
+        self.near = list(near)
+        self.message = "\n".join([reason, *_pointed(question, start, stop)])
+        self.advice = " ".join(said for said in (_near(self.near), advice) if said)
+
+
+def _pointed(text: str, start: int, stop: int) -> list[str]:
+    """Return the line of a text that a place is in, and below it a line that points there."""
+    if not 0 <= start <= len(text):
+        return []
+    first = text.rfind("\n", 0, start) + 1
+    line = text[first:].partition("\n")[0].replace("\t", " ")
+    cut = max(start - first - 60, 0)
+    shown = ("…" if cut else "") + line[cut : cut + 100]
+    at = start - first - cut + bool(cut)
+    return [f"  {shown}", "  " + " " * at + "^" * max(min(stop - start, len(shown) - at), 1)]
+
+
 class ProblemsFound(RuleBroken):
     """What is wrong with a recipe, or with the tables and images that it names: all of it."""
 
@@ -219,6 +251,14 @@ class NotFetched(NotFound):
     def __init__(self, package: str, path: str) -> None:
         self.message = f"{package}/{path} was not installed with the rest"
         self.advice = f"Fetch it: cellbank install {package}/{path}"
+
+
+class LeftOut(NotFetched, EntryNotFound):
+    """The path belongs to the package, but not to the subset of it that was installed."""
+
+    def __init__(self, package: str, path: str) -> None:
+        self.message = f"{package}/{path} is not in the subset that was installed"
+        self.advice = f"Add it: cellbank install {package}/{path}"
 
 
 class RemoteNotFound(NotFound):

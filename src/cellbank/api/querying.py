@@ -1,0 +1,320 @@
+"""Asking about metadata: queries, tables, and what changed from one revision to another."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from cellbank import config as _config
+from cellbank.api.asking import ls
+from cellbank.api.session import address_of, need_address, remote_at, watcher_or_default, whole
+from cellbank.config import Config
+from cellbank.model.errors import BadInput, NotFound, NotInstalled, PackageNotFound
+from cellbank.model.progress import Watcher
+from cellbank.model.reference import Package, Reference
+from cellbank.packages import resolve
+from cellbank.packages.opening import open_store
+from cellbank.questions import asking
+from cellbank.questions.answer import Answer
+from cellbank.questions.changes import RecordChanges
+from cellbank.questions.process import asker
+from cellbank.questions.question import Limits, Question
+from cellbank.questions.sources import Source
+from cellbank.storage.remote import Remote
+from cellbank.storage.store import Store
+from cellbank.storage.tables import tables_at
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped]
+    import polars
+
+
+def query(  # noqa: PLR0913  SQL, the short form, limits
+    ref: str,
+    sql: str | None = None,
+    *,
+    where: str | None = None,
+    columns: str | Sequence[str] | None = None,
+    group_by: str | Sequence[str] | None = None,
+    kind: str | None = None,
+    describe: bool = False,
+    timeout: float = 30,
+    memory: str | int = "1GB",
+    from_: str | None = None,
+    watch: Watcher | None = None,
+) -> Answer:
+    """Return the answer to a question about the metadata of a package, installed or not.
+
+    Parameters
+    ----------
+    ref
+        The package; perhaps a tag, version or revision of it. With `*` or `?` it is all packages
+        that fit; rows then say which `package` they are of.
+    sql
+        One SELECT (or WITH, DESCRIBE, SUMMARIZE) over `lines`, `plates`, `wells`, `fovs`,
+        `cell_segs`, `nuclei_segs`, `structure_segs`, the same with `_full` behind (records beside
+        what they belong to), and `entries`.
+    where
+        In place of SQL: a condition. A bare name is looked for in the kind asked about, then in
+        its field of view, then in its well, plate, lines and their edits; `wells.clone` says whose
+        it is.
+    columns
+        With or without `where`: what to show; default: all columns of the kind.
+    group_by
+        What to group by; without `columns` the records of each group are counted.
+    kind
+        What the condition is about, such as `wells`; default: `fovs`, or `entries` where there are
+        none.
+    describe
+        Tell what can be asked: a row a column, with its type, unit, coverage and examples.
+    timeout
+        So many seconds it may take, at most.
+    memory
+        So much memory it may use, at most.
+    from_
+        The remote that is asked, whatever is installed: a URL, a folder or a name.
+    watch
+        Is told of tables that are fetched.
+
+    Returns
+    -------
+    Answer
+        The rows; `.df()`, `.pl()`, `.arrow()` and `.rows()` give them.
+
+    Raises
+    ------
+    BadQuestion
+        It cannot be asked, may not be asked, or went beyond a limit. The message shows the place.
+    NotInstalled, PackageNotFound, RevisionNotFound
+        There is no such package; the advice has near names.
+
+    Examples
+    --------
+    >>> import cellbank
+    >>> cellbank.query("demo/nuclei", "SELECT type, count(*) AS entries FROM entries GROUP BY 1")
+    type  entries
+    md          1
+    tif         1
+    (2 rows)
+    """
+    if sql is not None and (where is not None or columns or group_by or kind or describe):
+        raise BadInput("SQL and the short form are asked together", "Ask one of them.")
+    question = Question(
+        sql=sql or "",
+        where=where or "",
+        columns=_listed(columns),
+        group_by=_listed(group_by),
+        kind=kind or "",
+        describe=describe,
+    )
+    if sql is not None and not sql.strip():
+        raise BadInput("nothing is asked", "Write a SELECT.")
+    limits = Limits.of(timeout, memory)
+    asker.start()
+    sources, several = sources_of(ref, from_)
+    watch = watcher_or_default(watch)
+    if describe:
+        return Answer(*asking.value(sources, question, limits, watch, several=several))
+    return asking.ask(sources, question, limits, watch, several=several)
+
+
+def diff_records(
+    old: str,
+    new: str,
+    *,
+    kind: str | None = None,
+    timeout: float = 30,
+    memory: str | int = "1GB",
+    from_: str | None = None,
+) -> RecordChanges:
+    """Return what changed in the metadata from one revision to another, record by record.
+
+    Parameters
+    ----------
+    old, new
+        Two revisions, mostly of one package.
+    kind
+        Look at records of this kind only.
+    timeout, memory
+        As `query` has them.
+    from_
+        The remote that is asked, whatever is installed.
+
+    Returns
+    -------
+    RecordChanges
+        Ids that were added and removed; of the others, each attribute with its old and new value.
+    """
+    limits = Limits.of(timeout, memory)
+    asker.start()
+    sources = [_source_of(whole(one), from_) for one in (old, new)]
+    for one in sources:
+        if not one.tables:
+            raise NotFound(
+                f"{one.label} has no metadata tables",
+                f"Compare its entries: cellbank diff {old} {new}",
+            )
+    question = Question(changes=True, kind=kind or "")
+    changes = asking.value(sources, question, limits, several=True)
+    assert isinstance(changes, RecordChanges)  # noqa: S101  it is what was asked for
+    return changes
+
+
+def table(
+    ref: str,
+    kind: str | None = None,
+    *,
+    as_: str = "pandas",
+    columns: Sequence[str] | None = None,
+    from_: str | None = None,
+) -> "pandas.DataFrame | polars.DataFrame":
+    """Return the records of a kind as a data frame, of a package that is installed or is not.
+
+    Parameters
+    ----------
+    ref
+        The package, or a group of records in it, such as `aics/aics_23/fovs`.
+    kind
+        The group or the kind, such as `fovs` or `fov`; not needed where `ref` names it.
+    as_
+        `pandas` or `polars`.
+    columns
+        Names of columns; default: all.
+    from_
+        The remote that is asked, whatever is installed.
+
+    Returns
+    -------
+    pandas.DataFrame or polars.DataFrame
+        As `cellbank.cells.table` gives it: ids are the index (pandas) or the column `id` (polars),
+        integers stay integers, lists and structs stay what they are.
+
+    Raises
+    ------
+    BadInput
+        There are no records of this kind, or pandas or polars is not installed.
+    AttributeNotFound
+        There is no such column; names that are near are told.
+    """
+    from cellbank.api.having import load
+    from cellbank.cells.frames import table as of_node
+
+    reference = Reference.parse(ref)
+    if from_ is None:
+        try:
+            node: Any = load(ref)
+        except NotInstalled:
+            if not address_of(_config.read(), open_store(_config.read()), reference.package, None):
+                raise
+        else:
+            return of_node(node, kind, as_=as_, columns=columns)  # type: ignore[call-overload]
+    return _far_table(reference, kind, as_, columns, from_)
+
+
+def _far_table(
+    reference: Reference,
+    kind: str | None,
+    as_: str,
+    columns: Sequence[str] | None,
+    from_: str | None,
+) -> Any:
+    if as_ not in ("pandas", "polars"):
+        raise BadInput(f"no table of {as_!r:.60} can be made", "Say as_='pandas' or as_='polars'.")
+    group = kind or reference.path
+    package = (
+        str(reference).removesuffix(f"/{reference.path}") if reference.path else str(reference)
+    )
+    names = None
+    if columns is not None:
+        names = ["id", *(f'"{name}"' for name in columns if name != "id")]
+    answer = query(package, columns=names, kind=group or None, from_=from_)
+    if as_ == "polars":
+        frame = answer.pl()
+        return frame.drop("url", strict=False) if columns is None else frame
+    frame = answer.df().set_index("id")
+    return frame.drop(columns="url", errors="ignore") if columns is None else frame
+
+
+def _listed(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    from cellbank.questions.splitting import split
+
+    return tuple(split(given)) if isinstance(given, str) else tuple(given)
+
+
+# --- what is asked about
+
+
+def sources_of(ref: str, from_: str | None = None) -> tuple[list[Source], bool]:
+    """Return what a reference, or a pattern of references, asks about, and whether it is a pattern.
+
+    What is installed is asked where it is; everything else at the remote.
+    """
+    if "*" not in ref and "?" not in ref:
+        return [_source_of(whole(ref), from_)], False
+    named = [Reference.parse(str(one)) for one in ls(ref, from_)]
+    if not named and from_ is None:
+        config = _config.read()
+        address = address_of(config, open_store(config), None, None)
+        if address:
+            from_ = address
+            named = [Reference.parse(str(one)) for one in ls(ref, from_)]
+    if not named:
+        raise PackageNotFound(ref, from_ or "the store")
+    return [_source_of(one, from_) for one in named], True
+
+
+def _source_of(reference: Reference, from_: str | None) -> Source:
+    config = _config.read()
+    store = open_store(config)
+    found = None if from_ else _in_store(config, store, reference)
+    if found is not None:
+        return found
+    address = need_address(config, store, reference.package, from_)
+    with remote_at(config, address) as remote:
+        return _at_remote(config, remote, address, reference)
+
+
+def _in_store(config: Config, store: Store, reference: Reference) -> Source | None:
+    """Return what a reference names in the store, or None where a remote can be asked for it."""
+    package = reference.package
+    try:
+        revision = resolve.in_store(store, reference)
+    except NotFound as error:
+        remote = address_of(config, store, package, None)
+        if remote and (reference.qualifier or isinstance(error, NotInstalled)):
+            return None
+        raise
+    installed = store.installed(package)
+    far = installed is not None and installed.remote != store.id
+    address = installed.address if installed is not None and far else ""
+    return Source(
+        package=str(package),
+        revision=revision,
+        label=_label(reference, revision),
+        home=config.home,
+        paths=config.store_paths,
+        address=address,
+        here=True,
+        tables=tuple(sorted(store.tables(package, revision).items())),
+    )
+
+
+def _at_remote(config: Config, remote: Remote, address: str, reference: Reference) -> Source:
+    package = reference.package
+    newest = remote.newest(package)
+    revision = resolve.at_remote(remote, reference, newest)
+    return Source(
+        package=str(package),
+        revision=revision,
+        label=_label(reference, revision),
+        home=config.home,
+        paths=config.store_paths,
+        address=address,
+        here=False,
+        tables=tuple(sorted(tables_at(remote, package, revision, newest).items())),
+    )
+
+
+def _label(reference: Reference, revision: str) -> str:
+    package: Package = reference.package
+    return f"{package}@{revision[:12]}" if reference.qualifier else str(package)

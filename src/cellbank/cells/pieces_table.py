@@ -1,0 +1,44 @@
+"""The table of pieces: digests of parts of large metadata tables, so that a part can be checked.
+
+The log names a table by one digest of all its bytes. Who asks one column of a large one over a
+network would have to fetch all of it to check anything. This table, one more of the revision, has
+the digests of the consecutive parts of the others; its own digest stands in the log.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cellbank.cells.duck import opened
+from cellbank.cells.metadata import text
+from cellbank.model.digest import digest_of
+
+KIND: Final = "pieces"
+LENGTH: Final = 64 << 10
+"""Long enough that the digests are a two-thousandth of the table; short beside a column's part."""
+LISTED_ABOVE: Final = 2 << 20
+"""A smaller table is fetched whole."""
+
+
+def rows_of(made: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """Return a row for each of the tables that is large: its digest, and those of its pieces."""
+    return [
+        {
+            "kind": group,
+            "digest": digest_of(data),
+            "length": LENGTH,
+            "pieces": [
+                digest_of(memoryview(data)[at : at + LENGTH]) for at in range(0, len(data), LENGTH)
+            ],
+        }
+        for group, data in sorted(made.items())
+        if len(data) > LISTED_ABOVE
+    ]
+
+
+def pieces_in(path: str) -> dict[str, tuple[str, int, list[str]]]:
+    """Return what a file with this table says: group → digest, length of pieces, their digests."""
+    with opened(threads=1) as database:
+        # The path is that of our own file, and quoted.
+        asked = f"SELECT kind, digest, length, pieces FROM read_parquet({text(path)})"  # noqa: S608
+        rows = database.execute(asked).fetchall()
+    return {kind: (digest, length, pieces) for kind, digest, length, pieces in rows}

@@ -1,0 +1,1 @@
+"""Questions about metadata: asked of tables wherever they are, answered in a process of its own."""

@@ -1,0 +1,164 @@
+"""The short form: a condition, columns and groups, for people who write no SQL.
+
+The SQL that comes of it has the texts of the question in it only after they were parsed as one
+expression each, with nothing behind it.
+"""
+# ruff: noqa: S608
+
+from collections.abc import Callable, Sequence
+
+from cellbank.cells.conditions import ConditionError, Part, Resolver, records_sql
+from cellbank.cells.kinds import KINDS
+from cellbank.model.errors import BadQuestion
+from cellbank.model.names import near
+from cellbank.questions import views
+from cellbank.questions.engine import Engine
+from cellbank.questions.question import Question, bad
+
+
+def kind_asked(engine: Engine, kind: str) -> str:
+    """Return the table that a kind means: `fovs`, also for `fov`.
+
+    Raises `BadQuestion`: There is none; what there is, is told.
+    """
+    group = KINDS[kind].group if kind in KINDS else kind
+    if not group:
+        group = "fovs" if "fovs" in engine.groups else views.ENTRIES
+    if group not in engine.names:
+        close = near(group, engine.names)
+        has = "" if close else f"There are: {', '.join(engine.names)}."
+        what = f"there are no {group} in {_label(engine)}"
+        raise bad(kind, what, near=close, advice=has)
+    return group
+
+
+def _label(engine: Engine) -> str:
+    labels = [one.source.label for one in engine.sources]
+    return labels[0] if len(labels) == 1 else f"these {len(labels)} packages"
+
+
+def short_sql(engine: Engine, question: Question) -> str:
+    """Return the SQL of a question in the short form; raises `BadQuestion`."""
+    group = kind_asked(engine, question.kind)
+    resolver = _resolver(engine, group, question)
+    where = _told(resolver.condition, question.where) if question.where.strip() else None
+    columns = [_told(resolver.column, one) for one in question.columns]
+    groups = [_told(resolver.column, one) for one in question.group_by]
+    if groups:
+        sql = _grouped(engine, group, where, columns, groups)
+    else:
+        sql = _listed(engine, group, where, columns)
+    return _checked(engine, sql, question)
+
+
+def _checked(engine: Engine, sql: str, question: Question) -> str:
+    """Return our SQL, read again as everybody's: a condition may have a SELECT in it."""
+    try:
+        return engine.resolve(sql)
+    except BadQuestion as error:
+        reason = error.message.partition("\n")[0]
+        raise bad(question.text, reason, near=error.near) from None
+
+
+def ids_sql(engine: Engine, kind: str, where: str, *, steady: bool = False) -> str:
+    """Return the SQL of the ids of the records that fit a condition."""
+    group = kind_asked(engine, kind)
+    question = Question(where=where, kind=group, steady=steady)
+    part = _told(_resolver(engine, group, question).condition, where)
+    return _checked(engine, _fitting(engine, group, part), question)
+
+
+def _resolver(engine: Engine, group: str, question: Question) -> Resolver:
+    # Tables are brought when a name is looked for in them, not before.
+    columns = _Columns(engine, group)
+    return Resolver(engine.parser, group, columns, steady=question.steady)
+
+
+class _Columns(dict[str, dict[str, list[str]]]):
+    """Group → its columns; what they are is found out when it is asked for."""
+
+    def __init__(self, engine: Engine, group: str) -> None:
+        super().__init__({name: {} for name in (group, *engine.groups)})
+        self._engine = engine
+
+    def __getitem__(self, group: str) -> dict[str, list[str]]:
+        return self._engine.fields(group)
+
+    def get(self, group: str, default: object = None) -> dict[str, list[str]]:
+        """Return the columns of a group, none where there is no such group."""
+        return self[group] if group in self else {}  # noqa: SIM401  `[]` looks it up
+
+
+def _told(resolve: Callable[[str], Part], said: str) -> Part:
+    try:
+        return resolve(said)
+    except ConditionError as error:
+        raise bad(said, error.reason, (error.start, error.stop), error.near) from None
+
+
+def _key(engine: Engine, group: str) -> str:
+    name = "path" if group == views.ENTRIES else "id"
+    return f"({group}.package, {group}.{name})" if engine.several else f"{group}.{name}"
+
+
+def _from(engine: Engine, group: str, parts: Sequence[Part]) -> str:
+    for part in parts:
+        engine.need({*part.groups, group, *(["lines"] if part.edits else [])})
+    return records_sql(group, parts, keyed=engine.several)
+
+
+def _fitting(engine: Engine, group: str, part: Part) -> str:
+    key = _key(engine, group)
+    return f"SELECT {key} FROM {_from(engine, group, [part])} WHERE ({part.sql})"
+
+
+def _listed(engine: Engine, group: str, where: Part | None, columns: Sequence[Part]) -> str:
+    order = f"ORDER BY {_key(engine, group)}"
+    shown = ", ".join(part.sql for part in columns) or f"{group}.*"
+    parts = [*columns]
+    condition = ""
+    if where is not None and (where.groups or where.edits):
+        # A condition about others says which records, not how often each is shown.
+        condition = f"WHERE {_key(engine, group)} IN ({_fitting(engine, group, where)}) "
+    elif where is not None:
+        condition = f"WHERE ({where.sql}) "
+    if columns and engine.several and "package" not in {part.name for part in columns}:
+        shown = f"{group}.package, {shown}"
+    if any(_sums_up(engine, part) for part in columns):
+        order = ""
+    return f"SELECT {shown} FROM {_from(engine, group, parts)} {condition}{order}"
+
+
+def _grouped(
+    engine: Engine,
+    group: str,
+    where: Part | None,
+    columns: Sequence[Part],
+    groups: Sequence[Part],
+) -> str:
+    """Return the SQL that counts records a group, or shows the columns that are asked for."""
+    shown = [part.sql for part in groups]
+    said = {part.name for part in groups}
+    shown += [part.sql for part in columns if part.name not in said]
+    if not columns:
+        shown.append(f"count(DISTINCT {_key(engine, group)}) AS records")
+    condition = f"WHERE ({where.sql}) " if where is not None else ""
+    parts = [*columns, *groups]
+    if where is not None and not _shares(where, parts):
+        condition = f"WHERE {_key(engine, group)} IN ({_fitting(engine, group, where)}) "
+    numbers = ", ".join(str(number) for number in range(1, len(groups) + 1))
+    source = _from(engine, group, parts)
+    return (
+        f"SELECT {', '.join(shown)} FROM {source} {condition}GROUP BY {numbers} ORDER BY {numbers}"
+    )
+
+
+def _shares(where: Part, parts: Sequence[Part]) -> bool:
+    """Whether a condition is about nothing that is not shown: the same well, the same edit."""
+    groups = set().union(*(part.groups for part in parts))
+    return where.groups <= groups and (not where.edits or any(part.edits for part in parts))
+
+
+def _sums_up(engine: Engine, part: Part) -> bool:
+    """Whether a column is of all records together, such as `count(*)`."""
+    return bool(part.functions) and not part.functions.isdisjoint(engine.aggregates)

@@ -1,0 +1,134 @@
+"""What can be asked: attributes, types, units, coverage and examples, table by table."""
+
+from typing import Any, Final
+
+from cellbank.cells.kinds import GROUPS
+from cellbank.cells.metadata import quoted
+from cellbank.model.errors import IntegrityError, NotFound
+from cellbank.questions import views
+from cellbank.questions.condition import kind_asked
+from cellbank.questions.engine import Engine
+from cellbank.questions.kinds import Kind
+from cellbank.questions.sources import Opened
+
+EXAMPLES: Final = 3
+COLUMNS: Final = ("table", "name", "type", "unit", "known", "examples", "description")
+_TEXT: Final = Kind("VARCHAR", "varchar")
+KINDS_OF_COLUMNS: Final = [_TEXT, _TEXT, _TEXT, _TEXT, Kind("DOUBLE", "double"), _TEXT, _TEXT]
+_OURS: Final = {
+    "package": "the package that the row is of",
+    "id": "name of the record: the group in the package",
+    "path": "path of the entry",
+    "url": "address of its bytes",
+    "digest": "BLAKE3-256 of its bytes",
+    "size": "its bytes",
+    "type": "extension of its file name",
+    "filename": "its original file name",
+    "meta": "its metadata",
+}
+_UNITS: Final = {"size": "bytes"}
+
+
+def described(engine: Engine, kind: str) -> tuple[list[str], list[Kind], list[tuple[Any, ...]]]:
+    """Return names, kinds and rows of a table that tells what can be asked.
+
+    It has a row for each column of each table: what it holds, the share of rows in which it is
+    known, and examples. What a SCHEMA says is taken from there; the rest from the tables.
+    """
+    names = [kind_asked(engine, kind)] if kind else [*engine.groups, views.ENTRIES]
+    said = _schemas(engine)
+    rows: list[tuple[Any, ...]] = []
+    for name in names:
+        schema = said.get(GROUPS[name].schema, {}) if name in GROUPS else {}
+        rows += _of_table(engine, name, schema if isinstance(schema, dict) else {})
+    return list(COLUMNS), KINDS_OF_COLUMNS, rows
+
+
+def _of_table(engine: Engine, name: str, schema: dict[str, Any]) -> list[tuple[Any, ...]]:
+    columns = engine.columns(name)
+    unsaid = [column for column in columns if not _is_said(schema.get(column))]
+    found = _looked_at(engine, name, {column: columns[column] for column in unsaid})
+    rows = []
+    for column, kind in columns.items():
+        entry = schema.get(column)
+        entry = entry if isinstance(entry, dict) else {}
+        known, examples = found.get(column) or (entry.get("coverage"), _examples(entry))
+        about = str(entry.get("description") or _OURS.get(column, ""))
+        unit = str(entry.get("unit") or _UNITS.get(column, ""))
+        rows.append((name, column, kind.name, unit, known, examples, about))
+        rows += [
+            (
+                name,
+                f"{column}.{field}",
+                _type_of_field(kind, field),
+                str(one.get("unit") or ""),
+                None,
+                "",
+                str(one.get("description") or ""),
+            )
+            for field, one in (entry.get("fields") or {}).items()
+            if isinstance(one, dict) and field in kind.fields
+        ]
+    return rows
+
+
+def _type_of_field(kind: Kind, field: str) -> str:
+    return dict(kind.parts[0][1].parts)[field].name
+
+
+def _is_said(entry: Any) -> bool:
+    return isinstance(entry, dict) and "coverage" in entry
+
+
+def _examples(entry: dict[str, Any]) -> str:
+    from cellbank.questions.formats import plain
+
+    if values := entry.get("values"):
+        shown = ", ".join(map(plain, values[:EXAMPLES]))
+        return f"{shown}, …" if len(values) > EXAMPLES else shown
+    if entry.get("minimum") is not None:
+        return f"{plain(entry['minimum'])} … {plain(entry['maximum'])}"
+    example = entry.get("example_value")
+    return "" if example in (None, []) else plain(example)
+
+
+def _looked_at(
+    engine: Engine, name: str, columns: dict[str, Kind]
+) -> dict[str, tuple[float | None, str]]:
+    """Return the share of rows in which each column is known, and an example, from the table."""
+    from cellbank.questions.formats import plain
+
+    if not columns:
+        return {}
+    asked = []
+    for column, kind in columns.items():
+        has = f"len({quoted(column)}) > 0" if kind.id == "list" else f"{quoted(column)} IS NOT NULL"
+        asked.append(f"avg(CASE WHEN {has} THEN 1.0 ELSE 0.0 END)")
+        asked.append(f"min({quoted(column)}) FILTER (WHERE {has})")
+    sql = f"SELECT {', '.join(asked)} FROM {name}"  # noqa: S608  names of our own
+    _, rows = engine.rows(sql, f"--describe {name}")
+    found = rows[0]
+    return {
+        column: (found[2 * at], "" if found[2 * at + 1] is None else plain(found[2 * at + 1]))
+        for at, column in enumerate(columns)
+    }
+
+
+def _schemas(engine: Engine) -> dict[str, Any]:
+    """Return the SCHEMA of the first source that has one."""
+    for one in engine.sources:
+        found = _schema_of(one)
+        if found:
+            return found
+    return {}
+
+
+def _schema_of(one: Opened) -> dict[str, Any]:
+    import json
+
+    try:
+        data = one.document("SCHEMA")
+        found = json.loads(data) if data else {}
+    except (ValueError, RecursionError, NotFound, IntegrityError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,301 @@
+"""A DuckDB that can do nothing but answer: the tables of its sources, and what computes on them."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import Any, Final
+
+from cellbank.cells.kinds import GROUPS
+from cellbank.cells.metadata import text
+from cellbank.model.errors import BadQuestion
+from cellbank.model.names import near
+from cellbank.questions import views
+from cellbank.questions.far import SCHEME, FarTable, file_system
+from cellbank.questions.kinds import Kind, kind_of
+from cellbank.questions.question import bad, megabytes
+from cellbank.questions.reading import read_question
+from cellbank.questions.sources import Opened
+
+BATCH: Final = 10_000
+"""So many rows are handed on at once."""
+PAGES_BYTES: Final = 8 << 20
+"""So much of a list of entries is read at once."""
+_LINE: Final = re.compile(r"^LINE (\d+): ", re.MULTILINE)
+_CANDIDATES: Final = re.compile(r"^Candidate bindings: (.*)$", re.MULTILINE)
+
+
+class Engine:
+    """A database over some sources.
+
+    Invariant: no statement of a question has been run that `read_question` did not let pass, and
+    the database reaches no file but the tables of its sources.
+
+    Parameters
+    ----------
+    sources
+        What is asked about, opened.
+    memory
+        How much it may use, in bytes.
+    several
+        Whether rows say which package they are of.
+    scratch
+        The one file that an answer may be written to.
+    """
+
+    def __init__(
+        self, sources: Sequence[Opened], memory: int, scratch: str, *, several: bool
+    ) -> None:
+        import duckdb
+
+        self.sources = list(sources)
+        self.memory = memory
+        self.scratch = scratch
+        self.several = several
+        self.names = views.names_of([one.source for one in sources])
+        self._made: set[str] = set()
+        self._far: dict[str, FarTable] = {}
+        self._columns: dict[str, dict[str, Kind]] = {}
+        config: dict[str, Any] = {
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "temp_directory": "",
+            "memory_limit": f"{memory}B",
+            "python_enable_replacements": False,
+        }
+        self._database = duckdb.connect(":memory:", config=config)
+        self._registered = False
+        self._lock()
+
+    def _lock(self) -> None:
+        """Leave nothing within reach but the tables; nothing gives it back."""
+        files = [path for one in self.sources for path in one.candidates()]
+        addresses = [self._address(n, g) for n, one in enumerate(self.sources) for g in one.tables]
+        paths = ", ".join(map(text, [*files, *addresses, self.scratch]))
+        self._database.execute(f"SET allowed_paths = [{paths}]")
+        self._database.execute("SET enable_external_access = false")
+        self._database.execute("SET lock_configuration = true")
+
+    def close(self) -> None:
+        """End the database."""
+        if self._registered:
+            self._database.unregister_filesystem(SCHEME)
+        self._database.close()
+        for one in self.sources:
+            one.close()
+
+    # --- what there is
+
+    @property
+    def groups(self) -> list[str]:
+        """The kinds of records that there are."""
+        return [name for name in self.names if name in GROUPS]
+
+    def need(self, names: set[str]) -> None:
+        """Make these tables ready to be asked."""
+        for name in names:
+            if name == views.ENTRIES:
+                self._need_entries()
+            for group in views.needed_for(name, self.groups):
+                self._need_table(group)
+            if name.endswith(views.FULL) and name not in self._made:
+                group = name.removesuffix(views.FULL)
+                known = {g: self.fields(g) for g in views.needed_for(name, self.groups)}
+                self._database.execute(views.full_view(group, known, several=self.several))
+                self._made.add(name)
+
+    def columns(self, name: str) -> dict[str, Kind]:
+        """Return the columns of a table and what they hold."""
+        self.need({name})
+        if name not in self._columns:
+            there = self._database.sql(f"SELECT * FROM {name} LIMIT 0")  # noqa: S608  a known name
+            kinds = [kind_of(one) for one in there.types]
+            self._columns[name] = dict(zip(there.columns, kinds, strict=True))
+        return self._columns[name]
+
+    def columns_of(self, number: int, group: str) -> list[str]:
+        """Return the columns of the table that one source has; it must be ready."""
+        there = self._database.sql(f"SELECT * FROM {views.of_source(number, group)} LIMIT 0")  # noqa: S608
+        return list(there.columns)
+
+    def fields(self, name: str) -> dict[str, list[str]]:
+        """Return the columns of a table, and the fields of the structs that each is a list of."""
+        return {column: kind.fields for column, kind in self.columns(name).items()}
+
+    def _need_table(self, group: str) -> None:
+        if group in self._made:
+            return
+        labels = {}
+        for number, one in enumerate(self.sources):
+            if group in one.tables:
+                labels[number] = one.source.label
+                self._make_table(number, one, group)
+        self._database.execute(views.whole_view(group, labels, several=self.several))
+        self._made.add(group)
+
+    def _make_table(self, number: int, one: Opened, group: str) -> None:
+        file = one.file_of(group)
+        if isinstance(file, FarTable):
+            address = self._address(number, group)
+            self._far[address] = file
+            self._register()
+        else:
+            address = file
+        read = f"SELECT * FROM read_parquet({text(address)}) LIMIT 0"  # noqa: S608  our own file
+        names = self._database.sql(read).columns
+        before = one.source.url_before
+        self._database.execute(views.table_view(number, group, address, names, before))
+
+    @staticmethod
+    def _address(number: int, group: str) -> str:
+        return f"{SCHEME}://{number}/{group}.parquet"
+
+    def _register(self) -> None:
+        if not self._registered:
+            self._database.register_filesystem(file_system(self._far))
+            self._registered = True
+
+    def _need_entries(self) -> None:
+        if views.ENTRIES in self._made:
+            return
+        for number, one in enumerate(self.sources):
+            self._read_entries(number, one)
+            self._database.execute(views.entries_view(number, one.source.url_before))
+        labels = {number: one.source.label for number, one in enumerate(self.sources)}
+        self._database.execute(views.whole_view(views.ENTRIES, labels, several=self.several))
+        self._made.add(views.ENTRIES)
+
+    def _read_entries(self, number: int, one: Opened) -> None:
+        """Read the entries of a source: pages are lines of JSON, which DuckDB takes as they are."""
+        table = views.of_source(number, "entries as read")
+        self._database.execute(
+            f"CREATE TABLE {table} "
+            "(path VARCHAR, digest VARCHAR, size BIGINT, type VARCHAR, filename VARCHAR, meta JSON)"
+        )
+        shape = '\'{"path":"VARCHAR","digest":"VARCHAR","size":"BIGINT","filename":"VARCHAR",'
+        shape += '"meta":"JSON"}\''
+        # As `facts.type_of` and `Entry.name` have it: the name is the last part of the path.
+        add = (
+            f"INSERT INTO {table} SELECT e.path, e.digest, e.size, "  # noqa: S608  ours
+            "CASE WHEN regexp_matches(name, '.\\.[^.]*$') "
+            "THEN lower(regexp_extract(name, '\\.([^.]*)$', 1)) ELSE 'none' END, "
+            "name, coalesce(e.meta, '{}') FROM ("
+            "SELECT e, coalesce(e.filename, regexp_extract(e.path, '[^/]*$')) AS name FROM ("
+            f"SELECT json_transform(line, {shape}) AS e FROM "
+            "(SELECT unnest(string_split(?, chr(10))) AS line) WHERE line <> ''))"
+        )
+        for lines in _pages(one):
+            self._database.execute(add, [lines])
+
+    # --- asking
+
+    def resolve(self, sql: str) -> str:
+        """Return a question that may be asked, its tables ready; raises `BadQuestion`."""
+        self.need(read_question(self._database, sql, self.names))
+        return sql
+
+    @cached_property
+    def aggregates(self) -> frozenset[str]:
+        """The functions that are of many rows together."""
+        asked = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = ?"
+        found = self._database.execute(asked, ["aggregate"]).fetchall()
+        return frozenset(row[0] for row in found)
+
+    @property
+    def parser(self) -> Any:
+        """The database, for who parses with it."""
+        return self._database
+
+    def rows(self, sql: str, question: str) -> Iterator[Any]:
+        """Yield names and kinds of the columns, then rows, batch after batch.
+
+        `sql` is a question that `resolve` let pass, or ours; `question` is what messages show.
+        """
+        import duckdb
+
+        try:
+            result = self._database.execute(sql)
+            shown = result.description or []
+            yield [one[0] for one in shown], [kind_of(one[1]) for one in shown]
+            while rows := result.fetchmany(BATCH):
+                yield rows
+        except (MemoryError, duckdb.Error) as error:
+            raise self.told(error, sql, question) from None
+
+    def write(self, sql: str, question: str) -> int:
+        """Write an answer to the scratch file as Parquet; return how many rows it has."""
+        ask = sql.rstrip().rstrip(";")
+        copy = f"COPY (\n{ask}\n) TO {text(self.scratch)} (FORMAT parquet, COMPRESSION zstd)"
+        import duckdb
+
+        try:
+            return int(self._database.execute(copy).fetchall()[0][0])
+        except (MemoryError, duckdb.Error) as error:
+            raise self.told(error, "", question) from None
+
+    def told(self, error: BaseException, sql: str, question: str) -> BadQuestion:
+        """Return what DuckDB says of a question in the words of this house."""
+        import duckdb
+
+        message = str(error)
+        if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)) or "bad_alloc" in message:
+            return too_much(question, self.memory)
+        head, _, place = message.partition("\n\n")
+        head = head.partition("\n")[0].partition("Error: ")[2] or head.partition("\n")[0]
+        start, stop = _pointed_at(place, sql) if sql == question else (-1, -1)
+        close: Sequence[str] = ()
+        missing = re.search(
+            r'column "([^"]+)" not found|column "([^"]+)" in FROM|named "([^"]+)"', head
+        )
+        if missing and isinstance(error, duckdb.BinderException):
+            name = next(filter(None, missing.groups()))
+            close = near(name, self._known_columns())
+            head = f"there is no column {name}" if "not found" in head else head
+        return bad(question, head, (start, stop), close)
+
+    def _known_columns(self) -> list[str]:
+        """Return the columns of all tables that are ready."""
+        found: dict[str, None] = {}
+        for name in self._made:
+            with suppress(Exception):
+                found |= dict.fromkeys(self.columns(name))
+        return sorted(found)
+
+
+def too_much(question: str, memory: int) -> BadQuestion:
+    """Return what is said of a question that needs more memory than it may use."""
+    advice = "Ask for fewer rows or columns, or allow more: --memory 4GB (memory='4GB' in Python)."
+    return bad(question, f"it needs more than {megabytes(memory)} of memory", advice=advice)
+
+
+def _pointed_at(place: str, sql: str) -> tuple[int, int]:
+    """Return the place in a question that DuckDB's message points at, in characters."""
+    found = _LINE.search(place)
+    lines = place.splitlines()
+    mark = next((line for line in lines if line.strip() and set(line.strip()) == {"^"}), "")
+    if not found or not mark:
+        return -1, -1
+    shown = place[found.end() :].partition("\n")[0]
+    at = mark.index("^") - len(found[0])
+    line_start = sum(len(line) + 1 for line in sql.split("\n")[: int(found[1]) - 1])
+    line = sql[line_start:].partition("\n")[0]
+    if shown.startswith("..."):
+        shown, at = shown[3:], at - 3
+    inside = line.find(shown.removesuffix("..."))
+    if inside < 0 or at < 0:
+        return -1, -1
+    start = line_start + inside + at
+    return start, start + mark.count("^")
+
+
+def _pages(one: Opened) -> Iterator[str]:
+    """Yield the entries of a source as lines of JSON, some pages at once."""
+    reader = one.reader(whole=True)
+    waiting: list[bytes] = []
+    for page in reader.header.pages:
+        waiting.append(reader.read_page(page.digest))
+        if sum(map(len, waiting)) > PAGES_BYTES:
+            yield b"".join(waiting).decode()
+            waiting = []
+    if waiting:
+        yield b"".join(waiting).decode()

@@ -1,0 +1,164 @@
+"""Asking: a question is sent to the process that answers, and its answer comes back."""
+
+import atexit
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from cellbank.model.errors import BadInput, BadQuestion
+from cellbank.model.progress import Watcher, ignore
+from cellbank.questions.question import Limits, Question, bad
+from cellbank.questions.sources import Source
+from cellbank.questions.worker import read_message, write_message
+
+_MAIN: Final = "from cellbank.questions.worker import main; main()"
+
+
+class Asker:
+    """The process that answers, as it is seen from here.
+
+    Invariant: one question at a time. After a question that was not answered to its end, for
+    whatever reason, the process is ended, and the next question has a new one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+
+    def start(self) -> None:
+        """Let the process get ready; what else there is to do can be done meanwhile."""
+        if self._owner != os.getpid():
+            # After a fork the process is our parent's, and so is the lock.
+            self._process, self._owner, self._lock = None, os.getpid(), threading.Lock()
+        if self._process is None or self._process.poll() is not None:
+            self._end()
+            place = str(Path(__file__).resolve().parents[2])
+            path = os.pathsep.join(filter(None, [place, os.environ.get("PYTHONPATH", "")]))
+            self._process = subprocess.Popen(  # noqa: S603  our own, in this Python
+                [sys.executable, "-P", "-c", _MAIN],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=None if os.environ.get("CELLBANK_DEBUG") else subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+
+    def ask(
+        self,
+        sources: Sequence[Source],
+        question: Question,
+        limits: Limits,
+        watch: Watcher = ignore,
+        *,
+        several: bool = False,
+        scratch: str = "",
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield what comes back, message after message: `head`, then `rows`; or one `value`.
+
+        Raises `BadQuestion`: It cannot be asked, may not be asked, or went beyond a limit. Raises
+        what reading the tables raises.
+        """
+        with self._lock:
+            self.start()
+            whole = False
+            try:
+                self._send((tuple(sources), question, limits.memory, scratch, several))
+                for kind, *rest in self._messages(question, limits):
+                    if kind == "said":
+                        watch(rest[0])
+                    elif kind in ("done", "error", "failed"):
+                        whole = True
+                        _raise_if_wrong(kind, rest, question)
+                        return
+                    elif kind != "asking":
+                        yield kind, rest[0]
+            finally:
+                if not whole:
+                    self._end()
+
+    def close(self) -> None:
+        """End the process."""
+        if self._owner == os.getpid():
+            self._end()
+
+    def _send(self, message: Any) -> None:
+        assert self._process is not None  # noqa: S101  start() was called
+        assert self._process.stdin is not None  # noqa: S101  it is a pipe
+        # What it has to say, or that it is gone, is seen when the answer is read.
+        with suppress(BrokenPipeError):
+            write_message(self._process.stdin, message)  # type: ignore[arg-type]
+
+    def _messages(self, question: Question, limits: Limits) -> Iterator[tuple[Any, ...]]:
+        """Yield messages; only the time spent waiting for an answer is counted."""
+        process = self._process
+        assert process is not None  # noqa: S101  start() was called
+        assert process.stdout is not None  # noqa: S101  it is a pipe
+        left: float | None = None
+        while True:
+            began = time.monotonic()
+            try:
+                self._wait(process.stdout, left)
+                message = read_message(process.stdout)  # type: ignore[arg-type]
+            except TimeoutError:
+                raise _too_long(question, limits) from None
+            except EOFError:
+                raise _gone(question) from None
+            if left is not None:
+                left = max(left - (time.monotonic() - began), 0.0)
+            if message[0] == "asking":
+                left = limits.seconds
+            yield message
+
+    @staticmethod
+    def _wait(stream: Any, left: float | None) -> None:
+        # What Python holds already of the stream needs no waiting for.
+        if left is None or stream.peek(0):
+            return
+        if not select.select([stream], [], [], left)[0]:
+            raise TimeoutError
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        for stream in (process.stdin, process.stdout):
+            with suppress(OSError):
+                assert stream is not None  # noqa: S101  both are pipes
+                stream.close()
+        process.wait()
+
+
+def _raise_if_wrong(kind: str, rest: Sequence[Any], question: Question) -> None:
+    if kind == "error":
+        raise rest[0]
+    if kind == "failed":
+        if "No module named 'duckdb'" in rest[0]:
+            raise BadInput("duckdb is not installed", "Install it: pip install 'cellbank[query]'")
+        raise bad(question.text, f"it could not be answered: {rest[0]}")
+
+
+def _too_long(question: Question, limits: Limits) -> BadQuestion:
+    advice = "Ask for less, or allow more: --timeout 300 (timeout=300 in Python)."
+    return bad(question.text, f"it takes more than {limits.seconds:g} seconds", advice=advice)
+
+
+def _gone(question: Question) -> BadQuestion:
+    advice = "Ask for less, or allow more memory: --memory 4GB (memory='4GB' in Python)."
+    return bad(
+        question.text,
+        "the process that was answering came to an end, probably for lack of memory",
+        advice=advice,
+    )
+
+
+asker: Final = Asker()
+"""The one of this process: it keeps what it opened for the next question."""
+atexit.register(asker.close)

@@ -1,0 +1,106 @@
+"""What is asked, and within which limits."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from cellbank.model.errors import BadInput, BadQuestion
+
+SECONDS: Final = 30.0
+MEMORY: Final = "1GB"
+_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", re.IGNORECASE)
+_LEAST: Final = 64_000_000
+"""DuckDB itself needs some."""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """One question: SQL, or a condition and what to show of the records that fit.
+
+    Parameters
+    ----------
+    sql
+        One SELECT, WITH, DESCRIBE or SUMMARIZE; empty for the short form.
+    where
+        A condition; empty for all records.
+    columns
+        What to show, each an expression; none shows the columns of the kind.
+    group_by
+        What to group by, each an expression.
+    kind
+        The group of records asked about, such as `fovs`; or `entries`.
+    describe
+        Whether to tell what can be asked, in place of asking.
+    changes
+        Whether to tell what differs between two sources, in place of asking.
+    steady
+        Whether a condition is refused that may give something else another day.
+    file
+        Whether the answer is wanted as a Parquet file.
+    """
+
+    sql: str = ""
+    where: str = ""
+    columns: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ()
+    kind: str = ""
+    describe: bool = False
+    changes: bool = False
+    steady: bool = False
+    file: bool = False
+
+    @property
+    def text(self) -> str:
+        """What messages show of it."""
+        return self.sql or self.where or ", ".join((*self.columns, *self.group_by))
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How long an answer may take, in seconds, and how much memory, in bytes."""
+
+    seconds: float = SECONDS
+    memory: int = 1_000_000_000
+
+    @classmethod
+    def of(cls, timeout: float, memory: str | int) -> "Limits":
+        """Return the limits that someone gave; raises `BadInput`."""
+        if not 0 < timeout < 1e6:
+            raise BadInput(f"{timeout} is no number of seconds", "Give one above 0.")
+        return cls(float(timeout), bytes_of(memory))
+
+
+def bytes_of(memory: str | int) -> int:
+    """Return an amount of memory in bytes, from text such as `1GB` or `512MiB`.
+
+    Raises `BadInput`: It is none, or too little to ask anything.
+    """
+    found = None if isinstance(memory, int) else _SIZE.fullmatch(memory)
+    if found:
+        step = 1024 if found[3] else 1000
+        memory = int(
+            float(found[1]) * step ** ("KMGT".index(found[2].upper()) + 1 if found[2] else 0)
+        )
+    if not isinstance(memory, int):
+        raise BadInput(f"{memory!r} is no amount of memory", "Say it as 512MB or 2GB.")
+    if memory < _LEAST:
+        raise BadInput(
+            f"{memory:,} bytes of memory are too few to ask anything", "Allow 64MB or more."
+        )
+    return memory
+
+
+def megabytes(memory: int) -> str:
+    """Return an amount of memory as people say it: `1 GB`."""
+    return f"{memory / 1e9:g} GB" if memory >= 1e9 else f"{memory / 1e6:g} MB"
+
+
+def bad(
+    question: str,
+    reason: str,
+    place: tuple[int, int] = (-1, -1),
+    near: Sequence[str] = (),
+    advice: str = "",
+) -> BadQuestion:
+    """Return the error of a question that cannot be asked; `place` is in characters."""
+    return BadQuestion(question, reason, *place, [*near], advice)

@@ -1,0 +1,127 @@
+"""What a question in SQL names and calls, and whether it may be asked at all.
+
+DuckDB parses it; what is allowed is listed. The database that answers could not reach a file, a
+network or a setting either: this says so in time, and in words.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from cellbank.model.errors import BadQuestion
+from cellbank.model.names import near
+from cellbank.questions.question import bad
+
+ONLY: Final = "a question is one SELECT, WITH, DESCRIBE or SUMMARIZE"
+TABLE_FUNCTIONS: Final = {"range", "generate_series", "unnest", "json_each", "json_tree"}
+REFUSED: Final = {
+    *("current_query", "current_setting", "currval", "getenv", "getvariable", "nextval"),
+    *("query", "query_table", "setseed", "setval", "sleep_ms", "stats", "write_log"),
+}
+"""Functions that look around, wait, or leave something behind."""
+_NOWHERE: Final = 2**64 - 1
+
+
+class Asked(msgspec.Struct):
+    """What a question names."""
+
+    tables: set[str] = set()
+    named: list[tuple[str, int, int]] = []
+    own: set[str] = set()
+
+
+def read_question(database: Any, sql: str, known: Sequence[str]) -> set[str]:
+    """Return which of the known tables a question names.
+
+    Raises `BadQuestion`: It is no question, or calls what it must not, or names another table.
+    """
+    node = _statement(database, sql)
+    found = Asked()
+    for one in _nodes(node):
+        _look_at(one, found, sql)
+    for name, start, stop in found.named:
+        if name.lower() in known:
+            found.tables.add(name.lower())
+        elif name.lower() not in found.own:
+            close = near(name, known)
+            has = "" if close else f"There are: {', '.join(known)}."
+            raise bad(sql, f"there is no table {name}", (start, stop), close, has)
+    return found.tables
+
+
+def _statement(database: Any, sql: str) -> dict[str, Any]:
+    asked = "SELECT json_serialize_sql(?)"
+    document = json.loads(database.execute(asked, [sql]).fetchone()[0])
+    if document["error"]:
+        message = str(document["error_message"])
+        if document.get("error_type") == "not implemented":
+            raise bad(sql, ONLY)
+        place = document.get("position")
+        if place is None:
+            raise bad(sql, message)
+        start = int(place)
+        length = json.loads(document.get("location", "[0,1]"))[1]
+        raise bad(sql, message, _in_characters(sql, start, start + length))
+    statements = document["statements"]
+    if len(statements) != 1:
+        raise bad(sql, ONLY if statements else "nothing is asked")
+    return dict(statements[0]["node"])
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield node
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+
+
+def _look_at(node: dict[str, Any], found: Asked, sql: str) -> None:
+    kind = node.get("type")
+    if node.get("class") == "FUNCTION":
+        if str(node.get("function_name")).lower() in REFUSED:
+            raise _refused(sql, node, str(node["function_name"]))
+    elif node.get("class") == "PARAMETER":
+        raise bad(sql, "a question has no parameters", _place(sql, node))
+    elif kind == "TABLE_FUNCTION":
+        name = str(node["function"].get("function_name", "")).lower()
+        if name not in TABLE_FUNCTIONS:
+            raise _refused(sql, node, name)
+    elif kind == "BASE_TABLE":
+        if node.get("schema_name") not in ("", "main") or node.get("catalog_name") not in (
+            "",
+            "memory",
+        ):
+            raise bad(sql, "there is no such table", _place(sql, node))
+        found.named.append((str(node["table_name"]), *_place(sql, node)))
+    elif kind == "SHOW_REF" and not node.get("query"):
+        raise bad(sql, ONLY, _place(sql, node), advice="What there is: --describe")
+    if "cte_map" in node:
+        found.own |= {str(one["key"]).lower() for one in (node["cte_map"] or {}).get("map", [])}
+    for name in ("cte_name", "ctename"):
+        if isinstance(node.get(name), str):
+            found.own.add(node[name].lower())
+
+
+def _refused(sql: str, node: dict[str, Any], name: str) -> BadQuestion:
+    advice = (
+        "It may name tables and call functions that compute; files and settings are out of reach."
+    )
+    return bad(sql, f"a question may not call {name}", _place(sql, node), advice=advice)
+
+
+def _place(sql: str, node: dict[str, Any]) -> tuple[int, int]:
+    start = int(node.get("query_location", _NOWHERE))
+    if start >= _NOWHERE:
+        return -1, -1
+    return _in_characters(sql, start, start + int(node.get("query_location_length") or 1))
+
+
+def _in_characters(sql: str, start: int, stop: int) -> tuple[int, int]:
+    data = sql.encode()
+    return len(data[:start].decode(errors="ignore")), len(data[:stop].decode(errors="ignore"))

@@ -1,0 +1,161 @@
+"""The process that answers: it reads questions from its input and writes answers to its output.
+
+It is a process of its own so that nothing a question does can harm who asks: the system itself
+holds it to its memory, and whoever waits too long ends it. Both sides are ours; nobody else writes
+to either end.
+"""
+
+import os
+import pickle
+import resource
+import signal
+import sys
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from cellbank.model.errors import CellbankError
+from cellbank.questions.question import Question
+from cellbank.questions.sources import Opened, Source
+
+ENGINES: Final = 4
+"""So many sets of sources stay open, for more questions about them."""
+ROOM: Final = 512 << 20
+"""Beside the memory of the question: what threads set aside and never use."""
+
+
+def read_message(stream: BinaryIO) -> Any:
+    """Return the next message; raises `EOFError` where the other side is gone."""
+    head = stream.read(8)
+    length = int.from_bytes(head, "little")
+    data = stream.read(length)
+    if len(head) < 8 or len(data) < length:
+        raise EOFError
+    return pickle.loads(data)  # noqa: S301  of the other end of our own pipe
+
+
+def write_message(stream: BinaryIO, message: Any) -> None:
+    """Write a message."""
+    data = pickle.dumps(message, protocol=5)
+    stream.write(len(data).to_bytes(8, "little") + data)
+    stream.flush()
+
+
+def main() -> None:
+    """Answer until there is no more to ask."""
+    # Whoever asks is stopped by Ctrl-C, and ends us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    questions, answers = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr
+    desk = Desk(answers)
+    # What libraries say at the end of a process is nobody's business here.
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            desk.answer(*read_message(questions))
+    desk.close()
+    os._exit(0)
+
+
+class Desk:
+    """Answers questions one after the other; what it opened for one it keeps for the next."""
+
+    def __init__(self, answers: BinaryIO) -> None:
+        self._answers = answers
+        self._engines: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+        # The slowest of it is needed in any case: it is read while the other side looks up
+        # what is asked about.
+        import duckdb  # noqa: F401
+
+        import cellbank.questions.engine  # noqa: F401
+
+    def close(self) -> None:
+        """Close what is open."""
+        while self._engines:
+            self._engines.popitem()[1].close()
+
+    def answer(
+        self,
+        sources: Sequence[Source],
+        question: Question,
+        memory: int,
+        scratch: str,
+        several: bool,
+    ) -> None:
+        """Answer one question; an error is an answer too."""
+        try:
+            engine = self._engine(tuple(sources), memory, scratch, several)
+            for one in engine.sources:
+                one.watch = lambda value: self._say("said", value)
+            for message in _answers(engine, question, lambda: self._say("asking")):
+                self._say(*message)
+            self._say("done")
+        except (BrokenPipeError, EOFError):
+            raise
+        except CellbankError as error:
+            self._say("error", error)
+        except Exception as error:  # noqa: BLE001  it is told where the question was asked
+            self._say("failed", f"{type(error).__name__}: {error}")
+
+    def _say(self, *message: Any) -> None:
+        write_message(self._answers, message)
+
+    def _engine(self, sources: tuple[Source, ...], memory: int, scratch: str, several: bool) -> Any:
+        from cellbank.questions.engine import Engine
+
+        key = (sources, memory, scratch, several)
+        if key not in self._engines:
+            while len(self._engines) >= ENGINES:
+                self._engines.popitem(last=False)[1].close()
+            opened = [Opened(source) for source in sources]
+            self._engines[key] = Engine(opened, memory, scratch, several=several)
+        self._engines.move_to_end(key)
+        return self._engines[key]
+
+
+def _answers(engine: Any, question: Question, asking: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield what the answer to a question consists of."""
+    from cellbank.questions.condition import short_sql
+
+    if question.describe:
+        from cellbank.questions.describe import described
+
+        asking()
+        yield "value", described(engine, question.kind)
+        return
+    if question.changes:
+        from cellbank.questions.changes import changed
+
+        asking()
+        yield "value", changed(engine, question.kind)
+        return
+    sql = engine.resolve(question.sql) if question.sql else short_sql(engine, question)
+    asking()
+    with _held_to(engine.memory):
+        if question.file:
+            yield "value", engine.write(sql, question.text)
+            return
+        kind = "head"
+        for batch in engine.rows(sql, question.text):
+            yield kind, batch
+            kind = "rows"
+
+
+class _held_to:  # noqa: N801  reads as what it is: `with _held_to(memory)`
+    """Let this process have so much more memory than it has now; more is refused to it."""
+
+    def __init__(self, memory: int) -> None:
+        self._memory = memory
+        self._before = resource.getrlimit(resource.RLIMIT_AS)
+
+    def __enter__(self) -> None:
+        with suppress(OSError, ValueError):
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            now = pages * resource.getpagesize()
+            limit = now + self._memory + ROOM
+            resource.setrlimit(resource.RLIMIT_AS, (limit, self._before[1]))
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_AS, self._before)
