@@ -4,6 +4,7 @@ import msgspec
 
 from cellbank import config as _config
 from cellbank.api.session import address_of, remote_at, watcher_or_default, whole
+from cellbank.api.subsetting import chooser
 from cellbank.config import Config
 from cellbank.model.errors import IntegrityError, NotFound
 from cellbank.model.manifest import Entry
@@ -159,9 +160,10 @@ def _mend(
         if not entries:
             transfer.fetch_manifest(store, remote, package, revision)
             installed = store.need_installed(package)
-            for path in installed.want.paths:
-                part = Reference(package, revision=revision, path=path)
-                _install.install(store, remote, part, _install.Options(explicit=True))
+            if not installed.want.everything:
+                # The lists of what was chosen are made anew.
+                same = _install.Options(explicit=True, choose=chooser(), exact=installed.want)
+                _install.install(store, remote, Reference(package, revision=revision), same)
             # Now that the list of entries is back, more damage can be seen.
             damaged, entries = _look(store, package, revision, watch)
             _verify.set_aside(store, package, damaged)

@@ -1,7 +1,7 @@
 """Having packages: install, load, export, remove and the collection of garbage."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -13,9 +13,8 @@ from cellbank.api.session import (
     watcher_or_default,
     whole,
 )
-from cellbank.model.errors import (
-    BadInput,
-)
+from cellbank.api.subsetting import chooser, choice_of
+from cellbank.model.errors import BadInput
 from cellbank.model.progress import Watcher
 from cellbank.model.reference import Package, Reference
 from cellbank.packages import export as _export
@@ -41,7 +40,15 @@ def install(
     ref: str,
     from_: str | None = None,
     *,
+    where: str | None = None,
+    kind: str | None = None,
+    path: str | Sequence[str] | None = None,
+    kinds: Sequence[str] = (),
+    sample: int | None = None,
+    seed: int = 0,
+    related: bool = True,
     metadata_only: bool = False,
+    all_: bool = False,
     dry_run: bool = False,
     allow_older: bool = False,
     confirm: Callable[[str], bool] | None = None,
@@ -49,6 +56,8 @@ def install(
 ) -> Installation:
     """Bring a package, or a part of it, from a remote into the store: only what is not there.
 
+    What was chosen by a condition or a pattern stays so: a call without any brings what the same
+    questions select of the newest revision. README, SCHEMA and the metadata tables always come.
     Earlier revisions stay and can be loaded by `owner/name@revision`.
 
     Parameters
@@ -58,10 +67,28 @@ def install(
     from_
         A URL, a folder or the name of a remote; default: `CELLBANK_REMOTE`, else where the package
         came from, else the default remote.
+    where
+        A condition: only the records that fit come, and what belongs to them. A second call adds.
+        A name in it is an attribute of the field of view, else of its well, plate and lines.
+    kind
+        The kind of record that the condition is about, if not `fovs`. A package of plain files
+        has `entries`.
+    path
+        Patterns such as `fovs/*/info`: only entries that fit, or lie in a group that fits, come.
+    kinds
+        Only entries of these groups come, such as `["fovs", "cell_segs"]`.
+    sample
+        So many of the records that fit, as many of each line as can be.
+    seed
+        Decides which ones; the same seed draws the same records.
+    related
+        Whether the wells, plates, lines and segmentations of the records come too.
     metadata_only
         Leave out all entries that are no documents. They are fetched when they are loaded, and
         `node.open()` reads only those parts of them that are asked for. What is installed in full
         stays so.
+    all_
+        All of the package, where a part of it was chosen before.
     dry_run
         Only say what would be fetched.
     allow_older
@@ -85,16 +112,33 @@ def install(
     DiskFull
         Before the first byte.
     InvalidReference
-        The metadata of a part was asked for.
+        A choice, or the metadata, of a part was asked for.
+    BadQuestion
+        The condition cannot be asked; names that are near are told.
     DigestMismatch
         The remote gave wrong bytes, twice. Nothing was installed.
     """
-    reference = whole(ref) if metadata_only else Reference.parse(ref)
+    choice = choice_of(
+        where=where,
+        kind=kind,
+        path=path,
+        kinds=kinds,
+        sample=sample,
+        seed=seed,
+        related=related,
+        documents=metadata_only,
+    )
+    if all_ and choice is not None:
+        raise BadInput("all of the package and a part of it were asked for", "Ask for one of them.")
+    reference = whole(ref) if metadata_only or choice is not None else Reference.parse(ref)
     config = _config.read()
     store = open_store(config)
     address = need_address(config, store, reference.package, from_)
     options = _install.Options(
-        metadata=metadata_only,
+        metadata=metadata_only and choice is None,
+        choice=choice,
+        choose=chooser(),
+        everything=all_,
         explicit=from_ is not None,
         dry_run=dry_run,
         allow_older=allow_older,
@@ -137,7 +181,7 @@ def load(ref: str) -> GroupNode | DataNode:
     root = PackageNode(view, "")
     if not reference.path:
         return root
-    resolve.check_path(view.reader, view.package, reference.path)
+    resolve.check_in_view(view, reference.path)
     return root[reference.path]
 
 
@@ -160,7 +204,7 @@ def export(
     if inside_of(os.fspath(folder), store.root):
         raise BadInput(f"{folder} lies in the store", "Name a folder of your own.")
     view = resolve.view_of(store, reference)
-    resolve.check_path(view.reader, view.package, reference.path)
+    resolve.check_in_view(view, reference.path)
     return _export.export(
         view, reference.path, os.fspath(folder), force=force, watch=watcher_or_default(watch)
     )

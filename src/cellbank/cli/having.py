@@ -1,13 +1,17 @@
 """`install`, `export` and `rm`: packages come, are written out, and go."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from cellbank.cli.console import Console, at_terminal
 from cellbank.cli.group import command
 from cellbank.cli.names import FOLDER, PACKAGE, REF, from_option
-from cellbank.cli.text import size, some
+from cellbank.cli.text import columns, size, some
+
+if TYPE_CHECKING:
+    from cellbank.packages.install import Installation
 
 OVERWRITE = "Overwrite? (y/n)"
 
@@ -16,7 +20,15 @@ OVERWRITE = "Overwrite? (y/n)"
 @click.argument("ref", metavar="REF", type=REF)
 @from_option()
 @click.option("-y", "--yes", is_flag=True, help="Replace an older revision without asking.")
+@click.option("--where", metavar="CONDITION", help="Only records that fit, and what is theirs.")
+@click.option("--kind", metavar="KIND", help="The records that it is about, if not fovs.")
+@click.option("--path", metavar="GLOB", multiple=True, help="Only entries whose path fits.")
+@click.option("--kinds", metavar="K,…", help="Only entries of these groups.")
+@click.option("--sample", metavar="N", type=int, help="Only so many records, of all lines alike.")
+@click.option("--seed", metavar="S", type=int, default=0, help="Decides which; default: 0.")
+@click.option("--no-related", is_flag=True, help="Only the records, not what belongs to them.")
 @click.option("--metadata-only", is_flag=True, help="Leave images out until they are loaded.")
+@click.option("--all", "all_", is_flag=True, help="All of it, where a part was chosen before.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be downloaded.")
 @click.option("--allow-older", is_flag=True, help="Accept a remote whose history went back.")
 def install(
@@ -24,11 +36,23 @@ def install(
     ref: str,
     from_: str | None,
     yes: bool,
+    where: str | None,
+    kind: str | None,
+    path: tuple[str, ...],
+    kinds: str | None,
+    sample: int | None,
+    seed: int,
+    no_related: bool,
     metadata_only: bool,
+    all_: bool,
     dry_run: bool,
     allow_older: bool,
 ) -> None:
     """Bring a package, or a part of it: only what is not here yet.
+
+    A part that was chosen by --where, --kinds, --path or --sample stays so: another choice adds to
+    it, and a plain install brings it up to date. A condition is written like
+    "gene = 'TJP1' and cell_viability > 98".
 
     With --metadata-only come its tree and all documents; everything else comes when it is loaded.
 
@@ -41,20 +65,43 @@ def install(
         done = having.install(
             ref,
             from_,
+            where=where,
+            kind=kind,
+            path=path,
+            kinds=[one.strip() for one in kinds.split(",") if one.strip()] if kinds else (),
+            sample=sample,
+            seed=seed,
+            related=not no_related,
             metadata_only=metadata_only,
+            all_=all_,
             dry_run=dry_run,
             allow_older=allow_older,
             confirm=_confirm(console, yes=yes),
             watch=watch,
         )
     if dry_run:
-        console.show(
-            done,
-            f"{done.package}: {some(done.objects, 'object')} ({done.bytes} bytes, "
-            f"{size(done.bytes)}) to download, {size(done.free_bytes)} free",
-        )
+        console.show(done, _would_come(done))
     elif console.json:
         console.done(done, "")
+
+
+def _would_come(done: "Installation") -> list[str]:
+    """Return what an install would bring: in all, by kind and type, and what is here."""
+    lines = [
+        f"{done.package}: {some(done.objects, 'object')} ({done.bytes} bytes, "
+        f"{size(done.bytes)}) to download, {size(done.free_bytes)} free"
+    ]
+    if done.parts is None or done.want == "all":
+        return lines
+    lines.append(f"wanted: {done.want} ({some(done.entries, 'entry', 'entries')})")
+    rows = [
+        [title if not at else "", name, some(amount.objects, "object"), size(amount.bytes)]
+        for title, amounts in (("by kind", done.parts.kinds), ("by type", done.parts.types))
+        for at, (name, amount) in enumerate(amounts.items())
+    ]
+    here = done.parts.here
+    rows.append(["here", "", some(here.objects, "object"), size(here.bytes)])
+    return lines + columns(rows, right=[2, 3])
 
 
 def _confirm(console: Console, *, yes: bool) -> Callable[[str], bool] | None:

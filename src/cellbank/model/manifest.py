@@ -316,6 +316,25 @@ def _check_sizes(entries: Iterable[Entry]) -> None:
             raise NotCanonical(what, "they have the same bytes, but not the same size")
 
 
+def _lines_under(data: bytes, prefix: str, start: int) -> tuple[list[Entry], int]:
+    """Return the entries of a page, from a place in it on, that begin with `prefix`.
+
+    Returns the place behind them, too; other lines are passed over.
+    """
+    mark = b'"path":' + _encoder.encode(prefix)[:-1]
+    found = []
+    at = data.find(mark, start)
+    while at >= 0:
+        stop = data.find(b"\n", at) + 1
+        entry = decode_page(data[data.rfind(b"\n", 0, at) + 1 : stop])[0]
+        # The same text may stand in the metadata of an entry that lies elsewhere.
+        if entry.path.startswith(prefix):
+            found.append(entry)
+            start = stop
+        at = data.find(mark, stop)
+    return found, start
+
+
 class ManifestReader:
     """A manifest that reads only the pages it needs.
 
@@ -376,6 +395,19 @@ class ManifestReader:
             for entry in self.page(number):
                 if entry.path.startswith(prefix):
                     yield entry
+
+    def under_each(self, groups: Iterable[str]) -> Iterator[Entry]:
+        """Yield the entries below these groups, in order; no group lies in another.
+
+        Of a page with few of them, only their lines are decoded.
+        """
+        number, data, place = -1, b"", 0
+        for prefix in sorted(f"{group}/" for group in groups):
+            for at in self._pages_of(prefix):
+                if at != number:
+                    number, data, place = at, self._read(self.header.pages[at].digest), 0
+                found, place = _lines_under(data, prefix, place)
+                yield from found
 
     def has_group(self, group: str) -> bool:
         """Whether any entry lies below `group`."""

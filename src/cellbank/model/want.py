@@ -1,36 +1,135 @@
 """What of a package is installed here, and what for: the content of `pkgs/<owner>/<name>`."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
 from cellbank.model import canonical
 from cellbank.model.errors import NotCanonical, RuleBroken
 from cellbank.model.log import Table, check_tables
+from cellbank.model.patterns import is_pattern
 
 
-class Want(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What someone asked for: everything (all fields at their defaults), the metadata, or a part.
+class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one question, or one list of paths, selects of a package.
 
-    `list` is the digest of the header of a manifest of the chosen entries.
+    Parameters
+    ----------
+    question
+        A condition about records; empty for all of them.
+    kind
+        The group of records that it is about; empty for fields of view.
+    kinds
+        Groups of records that may come; none for all.
+    paths
+        Patterns of paths (`model/patterns.py`) that may come; none for all.
+    sample
+        How many of the records that fit; 0 for all.
+    seed
+        Decides which ones.
+    related
+        Whether what belongs to the records comes too.
+    documents
+        Whether only documents come, and everything else when it is loaded.
     """
 
-    metadata: bool = False
     question: str = ""
+    kind: str = ""
     kinds: list[str] = []
     paths: list[str] = []
     sample: int = 0
     seed: int = 0
     related: bool = True
+    documents: bool = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether records must be looked for in the metadata tables."""
+        return bool(self.question or self.kind or self.sample)
+
+    @property
+    def is_parts(self) -> bool:
+        """Whether it only names parts of the tree, as references do."""
+        return self == Choice(paths=self.paths) and not any(map(is_pattern, self.paths))
+
+    def __str__(self) -> str:
+        if self == Choice(paths=self.paths):
+            return ", ".join(self.paths)
+        said = [f"where {self.question}"] if self.question else []
+        if self.kind or self.sample:
+            number = f"{self.sample} " if self.sample else ""
+            said.insert(0, f"{number}{self.kind or 'fovs'}")
+        if self.sample:
+            said.append(f"seed {self.seed}")
+        if self.kinds:
+            said.append(f"kinds {', '.join(self.kinds)}")
+        if self.paths:
+            said.append(f"paths {', '.join(self.paths)}")
+        if not self.related:
+            said.append("without what belongs to them")
+        if self.documents:
+            said.append("documents only")
+        return ", ".join(said)
+
+
+class Want(Choice, frozen=True, omit_defaults=True):
+    """What someone asked for: everything (all fields at their defaults), the metadata, or a part.
+
+    A part is the choice that the fields tell, and those in `also`. `list` is the digest of the
+    header of a manifest of the chosen entries, `shown` of one that has those, too, that come when
+    they are loaded; empty where that is the same.
+    """
+
+    metadata: bool = False
+    also: list[Choice] = []
     list: str = ""
+    shown: str = ""
+
+    @classmethod
+    def of(cls, choices: Sequence[Choice], *, metadata: bool = False) -> "Want":
+        """Return what is wanted where these were chosen; no list of it is made yet."""
+        if not choices:
+            return cls(metadata=metadata)
+        first, *rest = choices
+        return cls(**fields_of(first), metadata=metadata, also=rest)
+
+    @property
+    def choices(self) -> "tuple[Choice, ...]":
+        """All that was chosen, in its order."""
+        first = Choice(**fields_of(self))
+        return (*([first] if first != Choice() else []), *self.also)
+
+    @property
+    def has_questions(self) -> bool:
+        """Whether anything was chosen otherwise than by naming parts."""
+        return any(not choice.is_parts for choice in self.choices)
+
+    @property
+    def is_subset(self) -> bool:
+        """Whether the tree shows only what was chosen: by questions, not by naming parts."""
+        return not self.metadata and self.has_questions
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether some of what the tree shows comes only when it is loaded."""
+        return self.metadata or bool(self.shown)
 
     @property
     def everything(self) -> bool:
         """Whether all entries are wanted."""
-        return not self.list and not self.metadata
+        return not self.list and not self.metadata and not self.choices
 
     def __str__(self) -> str:
         if self.everything:
             return "all"
-        return ", ".join(["metadata"] * self.metadata + self.paths) or "part"
+        said = ["metadata"] * self.metadata + [str(choice) for choice in self.choices]
+        return (", " if all(c.is_parts for c in self.choices) else "; ").join(said) or "part"
+
+
+def fields_of(choice: Choice) -> dict[str, Any]:
+    """Return the fields of a choice."""
+    return {name: getattr(choice, name) for name in Choice.__struct_fields__}
 
 
 class Installed(msgspec.Struct, frozen=True, omit_defaults=True):

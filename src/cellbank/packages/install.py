@@ -1,17 +1,24 @@
 """Installing: a revision of a remote becomes one that can be loaded here."""
 
-from collections.abc import Callable, Iterable
-from operator import attrgetter
+from collections.abc import Callable
 
 import msgspec
 
 from cellbank.model.errors import IntegrityError, OtherRemote
 from cellbank.model.log import Kept, Table
-from cellbank.model.manifest import Entry, Manifest, ManifestReader
 from cellbank.model.progress import Said, Watcher, ignore
 from cellbank.model.reference import Package, Reference
-from cellbank.model.want import Installed, Want
+from cellbank.model.want import Choice, Installed, Want
 from cellbank.packages.resolve import at_remote, check_path
+from cellbank.packages.subset import (
+    Asked,
+    Breakdown,
+    Choose,
+    Selected,
+    extended,
+    keep_lists,
+    select,
+)
 from cellbank.storage import disk, transfer
 from cellbank.storage.compact import compact
 from cellbank.storage.remote import Remote
@@ -21,7 +28,11 @@ from cellbank.storage.transfer import Plan
 
 
 class Installation(msgspec.Struct, frozen=True):
-    """What an install did, or, when it was only asked, would do."""
+    """What an install did, or, when it was only asked, would do.
+
+    `objects` and `bytes` come; `want` and `entries` tell what is wanted, here already or not;
+    `parts`, only where it was asked what would come, how it is made up.
+    """
 
     package: str
     revision: str
@@ -30,16 +41,25 @@ class Installation(msgspec.Struct, frozen=True):
     changed: bool
     free_bytes: int
     remote: str
+    want: str = "all"
+    entries: int = 0
+    parts: Breakdown | None = None
 
 
 class Options(msgspec.Struct, frozen=True):
     """How to install.
 
     `confirm` is asked before an older revision is replaced; `explicit` says that the user named
-    the remote in this very call; `metadata` leaves out all entries that are no documents.
+    the remote in this very call; `metadata` leaves out all entries that are no documents;
+    `choice` is what `choose` shall select; `exact` is to become all that is wanted, whatever was
+    before; `everything` ends a subset.
     """
 
     metadata: bool = False
+    choice: Choice | None = None
+    choose: Choose | None = None
+    exact: Want | None = None
+    everything: bool = False
     explicit: bool = False
     dry_run: bool = False
     allow_older: bool = False
@@ -48,7 +68,9 @@ class Options(msgspec.Struct, frozen=True):
 
 
 def install(store: Store, remote: Remote, reference: Reference, options: Options) -> Installation:
-    """Bring a package, or the part of it that the reference's path names, into the store.
+    """Bring a package, or what of it the reference's path or a choice names, into the store.
+
+    A plain install of a subset brings what the same questions select of the revision.
 
     Raises `OtherRemote` if the name is here from elsewhere, `PackageNotFound`, `RevisionNotFound`
     and `EntryNotFound` with near names, `DiskFull` before the first byte, `ChainRefused` if the
@@ -68,13 +90,17 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         revision = at_remote(remote, reference, newest)
         _warn(newest, reference, say)
         reader = transfer.fetch_manifest(store, remote, package, revision)
-        want, entries = wanted(
-            reader, reference.path, before, revision, package, metadata=options.metadata
-        )
-        if options.metadata and not want.metadata:
-            say(f"{package} is installed in full already, and stays so")
-        plan = transfer.plan_fetch(entries, transfer.present_in(store, package))
+        check_path(reader, package, reference.path)
         tables = _tables(remote, package, revision, newest, before, say)
+        want = wanted(reference.path, before, revision, options)
+        if want.has_questions:
+            # What is chosen is looked for in them: they come before anything else.
+            tables = fetch_tables(store, remote, package, tables, options.watch)
+        asked = Asked(store, package, revision, reader, tables)
+        selected = everything(asked) if want.everything else select(want, asked, options.choose)
+        want = selected.want
+        _say_what(package, want, options, say)
+        plan = transfer.plan_fetch(selected.entries, transfer.present_in(store, package))
         more = plan_tables(store, package, tables)
         result = Installation(
             str(package),
@@ -84,9 +110,11 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
             changed=False,
             free_bytes=disk.free_bytes(store.root),
             remote=remote.address,
+            want=str(want),
+            entries=len(selected.entries),
         )
         if options.dry_run:
-            return result
+            return msgspec.structs.replace(result, parts=Breakdown.of(selected.entries, plan))
         if (
             before is not None
             and _same(before, revision, want, remote)
@@ -105,9 +133,10 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         transfer.check_room(store, result.bytes)
         _bring(store, remote, package, plan, options.watch)
         tables = fetch_tables(store, remote, package, tables, options.watch)
-        want = _keep_list(store, package, want, reader)
+        keep_lists(store, package, selected)
         # What was fetched just now is new; what was here may have been condemned meanwhile.
-        counted = {entry.digest for entry in entries} | {t.digest for t in tables.values()}
+        counted = {entry.digest for entry in selected.entries}
+        counted |= {table.digest for table in tables.values()}
         store.check_spared(counted - plan.large.keys() - more.large.keys())
         record = _installed(package, revision, remote, newest, want, before, tables)
         store.set_installed(package, record)
@@ -115,6 +144,15 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         compact(store, package, [revision, *record.earlier])
         changed = bool(plan or plan.parts) or record != before
         return msgspec.structs.replace(result, changed=changed)
+
+
+def _say_what(package: Package, want: Want, options: Options, say: Callable[[str], None]) -> None:
+    if options.metadata and not want.metadata:
+        say(f"{package} is installed in full already, and stays so")
+    elif want.has_questions and options.choice is None and not options.exact:
+        say(f"{package} is installed in part ({want}); for all of it: --all")
+    elif want.everything and options.choice is not None:
+        say(f"{package} is installed in full already, and stays so")
 
 
 def _tables(
@@ -173,72 +211,35 @@ def _warn(newest: Kept, reference: Reference, say: Callable[[str], None]) -> Non
         say(f"{reference.package} has moved to {state.moved_to}")
 
 
-def wanted(
-    reader: ManifestReader,
-    path: str,
-    before: Installed | None,
-    revision: str,
-    package: Package,
-    *,
-    metadata: bool = False,
-) -> tuple[Want, list[Entry]]:
-    """Return what is wanted after an install of `path`, or of the metadata, and its entries.
+def wanted(path: str, before: Installed | None, revision: str, options: Options) -> Want:
+    """Return what is wanted after an install, its lists not made yet.
 
-    A part adds to the parts and the metadata that are here, and metadata to the parts.
+    A part, and what a choice selects, add to the parts, the choices and the metadata that are
+    here, and metadata to these. Plainly installed, a subset stays one; anything else becomes whole.
     """
-    if not path and not metadata:
-        return Want(), list(reader)
-    check_path(reader, package, path)
+    if options.exact is not None:
+        return options.exact
     old = before.want if before is not None else Want()
+    choice = Choice(paths=[path]) if path else options.choice
+    if choice is None and not options.metadata:
+        return old if old.has_questions and not options.everything else Want()
     if before is not None and old.everything and before.revision == revision:
-        return Want(), list(reader)
-    parts = sorted(_outermost({path, *old.paths} - {""}))
-    want = Want(metadata=metadata or old.metadata, paths=parts)
-    return want, entries_of(reader, want)
+        return Want()
+    return Want.of(extended(old.choices, choice), metadata=options.metadata or old.metadata)
 
 
-def entries_of(reader: ManifestReader, want: Want) -> list[Entry]:
-    """Return the entries of a revision that are metadata or lie in parts, as `want` says."""
-    chosen = {entry.path: entry for part in want.paths for entry in _of_part(reader, part)}
-    if want.metadata:
-        chosen |= {entry.path: entry for entry in reader if entry.is_document}
-    return sorted(chosen.values(), key=attrgetter("path"))
-
-
-def _of_part(reader: ManifestReader, part: str) -> Iterable[Entry]:
-    one = reader.find(part)
-    return reader.under(part) if one is None else [one]
-
-
-def _inside(path: str, paths: Iterable[str]) -> bool:
-    return any(path == part or path.startswith(f"{part}/") for part in paths)
-
-
-def _outermost(paths: set[str]) -> set[str]:
-    return {path for path in paths if not _inside(path, paths - {path})}
+def everything(asked: Asked) -> Selected:
+    """Return what is selected where all of a revision is wanted."""
+    return Selected(Want(), list(asked.reader))
 
 
 def _same(before: Installed, revision: str, want: Want, remote: Remote) -> bool:
-    old = msgspec.structs.replace(before.want, list="")
-    return before.revision == revision and old == want and before.remote == remote.id
+    return before.revision == revision and before.want == want and before.remote == remote.id
 
 
 def _bring(store: Store, remote: Remote, package: Package, plan: Plan, watch: Watcher) -> None:
     if plan or plan.parts:
         transfer.fetch(store, remote, package, plan, watch)
-
-
-def _keep_list(store: Store, package: Package, want: Want, reader: ManifestReader) -> Want:
-    """Keep the manifest of the entries in parts, so that what belongs here can be told for ever."""
-    if not want.paths:
-        return want
-    made = Manifest.of(entries_of(reader, Want(paths=want.paths)))
-    parts = {made.revision: made.data, **made.pages}
-    here = store.has_small(package, parts)
-    fresh = [(digest, data) for digest, data in parts.items() if digest not in here]
-    if fresh:
-        transfer.keep_small(store, package, fresh)
-    return msgspec.structs.replace(want, list=made.revision)
 
 
 def _installed(

@@ -4,11 +4,12 @@ import os
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, Final, overload
 
 from cellbank.model.digest import SMALL_BELOW
-from cellbank.model.errors import AmbiguousAttribute, Damaged, EntryNotFound, NotFetched
+from cellbank.model.errors import AmbiguousAttribute, Damaged, EntryNotFound, LeftOut, NotFetched
 from cellbank.model.manifest import Entry, ManifestReader
 from cellbank.model.names import aliases, fixed_names, near
 from cellbank.model.progress import Watcher
@@ -32,10 +33,25 @@ class View:
         self.package = package
         self.revision = revision
         self.current = current
-        self.reader: ManifestReader = store.reader(package, revision)
+        self.whole: ManifestReader = store.reader(package, revision)
+        self.reader = self._shown() if current else self.whole
         self._origin: Origin | None = None
         self._children: dict[str, tuple[list[str], list[str]]] = {}
         self._groups: dict[str, dict[str, bool]] = {}
+
+    def _shown(self) -> ManifestReader:
+        """Return the manifest of what the tree shows: of a subset, of what was chosen."""
+        installed = self.store.installed(self.package)
+        if installed is None or not installed.want.is_subset:
+            return self.whole
+        return self.store.reader(self.package, installed.want.shown or installed.want.list)
+
+    def lacks(self, path: str, near: Sequence[str] = ()) -> EntryNotFound:
+        """Return the error for a path that is not in the tree."""
+        whole = self.whole
+        if self.reader is not whole and (whole.find(path) is not None or whole.has_group(path)):
+            return LeftOut(str(self.package), path)
+        return EntryNotFound(self.label, path, near)
 
     def is_group(self, path: str, name: str) -> bool | None:
         """Whether the child `name` of `path` is a group; None if there is no such child."""
@@ -56,7 +72,7 @@ class View:
         They come where the package was installed with its metadata only.
         """
         installed = self.store.installed(self.package)
-        if installed is None or not installed.want.metadata:
+        if installed is None or not installed.want.is_sparse:
             return None
         if self._origin is None or not self._origin.is_of(installed):
             from cellbank.packages.origin import Origin
@@ -143,9 +159,9 @@ class GroupNode:
         node: GroupNode | DataNode = self
         for part in unicodedata.normalize("NFC", path).strip("/").split("/"):
             if not isinstance(node, GroupNode):
-                raise EntryNotFound(self._view.label, self._full(path))
+                raise self._view.lacks(self._full(path))
             if self._view.is_group(node._path, part) is None:
-                raise EntryNotFound(self._view.label, self._full(path), near(part, node._keys()))
+                raise self._view.lacks(self._full(path), near(part, node._keys()))
             node = node._child(part)
         return node
 
@@ -203,7 +219,7 @@ class GroupNode:
             return self._child(meant[0])
         if meant:
             raise AmbiguousAttribute(f"{self._view.label}: .{name}", [f"[{m!r}]" for m in meant])
-        raise EntryNotFound(self._view.label, self._full(name), near(name, keys))
+        raise self._view.lacks(self._full(name), near(name, keys))
 
     def __dir__(self) -> list[str]:
         known = aliases(self._keys())
@@ -242,9 +258,17 @@ class GroupNode:
 
 
 class PackageNode(GroupNode):
-    """A package: the root of its tree."""
+    """A package: the root of its tree.
+
+    Where it has no child of that name, `edit()` gives a draft of it, as `cellbank.edit` does.
+    """
 
     __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "edit" and self._view.is_group("", name) is None:
+            return partial(shower("edit"), self)
+        return super().__getattr__(name)
 
     def _title(self) -> str:
         path = self._view.store.owner_of(self._view.package).installed_path(self._view.package)
@@ -290,7 +314,7 @@ class DataNode:
         if self._entry is None:
             self._entry = self._view.reader.find(self._path)
             if self._entry is None:
-                raise EntryNotFound(self._view.label, self._path)
+                raise self._view.lacks(self._path)
         return self._entry
 
     def __call__(self) -> str:

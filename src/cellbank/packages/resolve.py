@@ -1,6 +1,6 @@
 """From what a user typed to a revision, at a remote or in the store."""
 
-from cellbank.model.errors import EntryNotFound, NotInstalled, PackageNotFound
+from cellbank.model.errors import EntryNotFound, LeftOut, NotInstalled, PackageNotFound
 from cellbank.model.log import Kept, State
 from cellbank.model.manifest import ManifestReader
 from cellbank.model.names import near
@@ -73,6 +73,15 @@ def view_of(store: Store, reference: Reference) -> View:
     installed = store.installed(reference.package)
     current = installed is not None and installed.revision == revision
     return View(store, reference.package, revision, current=current)
+
+
+def check_in_view(view: View, path: str) -> None:
+    """Check that a path is in a view, as `check_path` does; raises `LeftOut` too."""
+    try:
+        check_path(view.reader, view.package, path)
+    except EntryNotFound as error:
+        lacks = view.lacks(path)
+        raise lacks if isinstance(lacks, LeftOut) else error from None
 
 
 def check_path(reader: ManifestReader, package: Package, path: str) -> None:

@@ -1,7 +1,7 @@
 """Collecting garbage: what no log and no installed package names is removed, slowly or alone."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -10,9 +10,9 @@ import msgspec
 from cellbank.model import canonical
 from cellbank.model.digest import SMALL_BELOW, digest_of, is_digest
 from cellbank.model.errors import IntegrityError
-from cellbank.model.manifest import decode_header, decode_page
+from cellbank.model.manifest import Entry, decode_header, decode_page
 from cellbank.model.reference import Package
-from cellbank.model.want import decode_installed
+from cellbank.model.want import Installed, decode_installed
 from cellbank.storage import disk
 from cellbank.storage.compact import sorts
 from cellbank.storage.layout import object_key
@@ -22,6 +22,9 @@ from cellbank.storage.place import Place, check_writable
 from cellbank.storage.store import Store
 
 WAIT: Final = timedelta(hours=24)
+
+Due = Callable[[Entry], bool]
+"""Whether an entry must be here."""
 
 
 class Collected(msgspec.Struct, frozen=True):
@@ -56,22 +59,33 @@ def mark(store: Place, *, skip: Package | None = None, earlier: bool = False) ->
         for table in store.named_tables(package):
             small.add(table.digest)
             marked.large.add(table.digest)
-        sparse = _only_metadata(store, package)
+        lazy = _in_part(store, package)
         for revision in revisions:
-            if revision != sparse:
+            if revision not in lazy:
                 _mark_revision(store, package, revision, small, marked.large, read)
-        if sparse:
-            _mark_revision(store, package, sparse, small, marked.large, set(), metadata=True)
+        for revision, due in lazy.items():
+            _mark_revision(store, package, revision, small, marked.large, set(), due)
     return marked
 
 
-def _only_metadata(store: Place, package: Package) -> str:
-    """Return the installed revision if all of it but its metadata is only here as a cache."""
+def _in_part(store: Place, package: Package) -> dict[str, Due]:
+    """Return the manifests that name more than must be here: what else is here is a cache."""
     installed = store.installed_here(package)
-    if installed is None or not installed.want.metadata:
-        return ""
-    logged = (kept.record.revision for kept in store.records(package))
-    return "" if installed.revision in logged else installed.revision
+    if installed is None or installed.want.everything:
+        return {}
+    logged = {kept.record.revision for kept in store.records(package)}
+    want = installed.want
+    found: dict[str, Due] = {want.shown: _nothing} if want.shown else {}
+    found[installed.revision] = _documents if want.metadata else _nothing
+    return {revision: due for revision, due in found.items() if revision not in logged}
+
+
+def _documents(entry: Entry) -> bool:
+    return entry.is_document
+
+
+def _nothing(_: Entry) -> bool:
+    return False
 
 
 def roots(store: Place, *, earlier: bool, skip: Package | None = None) -> dict[Package, list[str]]:
@@ -89,8 +103,7 @@ def roots(store: Place, *, earlier: bool, skip: Package | None = None) -> dict[P
             installed = decode_installed(store.bucket.read(f"pkgs/{package}"), f"pkgs/{package}")
             revisions = found.setdefault(package, [])
             revisions.append(installed.revision)
-            if installed.want.list:
-                revisions.append(installed.want.list)
+            revisions += filter(None, (installed.want.list, installed.want.shown))
             if earlier:
                 here = Place.has_small(store, package, installed.earlier)
                 revisions += [r for r in installed.earlier if r in here]
@@ -104,13 +117,12 @@ def _mark_revision(
     small: set[str],
     large: set[str],
     read: set[str],
-    *,
-    metadata: bool = False,
+    due: Due | None = None,
 ) -> None:
     """Mark what a revision reaches; headers and pages that were `read` are not read again.
 
     That one is marked does not say that it was read: an entry may have the bytes of a header. With
-    `metadata` only documents are reached.
+    `due` only those entries are reached that must be here.
     """
     if revision in read:
         return
@@ -123,7 +135,7 @@ def _mark_revision(
         small.add(page.digest)
         read.add(page.digest)
         for entry in decode_page(store.read_small(package, page.digest)):
-            if metadata and not entry.is_document:
+            if due is not None and not due(entry):
                 continue
             (small if entry.size < SMALL_BELOW else large).add(entry.digest)
             if entry.pieces is not None:
