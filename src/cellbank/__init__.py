@@ -20,7 +20,9 @@ _FUNCTIONS = (
     "cache",
     "cite",
     "diff",
+    "diff_records",
     "du",
+    "edit",
     "export",
     "gc",
     "init",
@@ -32,9 +34,11 @@ _FUNCTIONS = (
     "logout",
     "ls",
     "push",
+    "query",
     "remotes",
     "remove",
     "sample",
+    "table",
     "tag",
     "tree",
     "verify",
@@ -52,7 +56,9 @@ if TYPE_CHECKING:
         cache,
         cite,
         diff,
+        diff_records,
         du,
+        edit,
         export,
         gc,
         init,
@@ -64,9 +70,11 @@ if TYPE_CHECKING:
         logout,
         ls,
         push,
+        query,
         remotes,
         remove,
         sample,
+        table,
         tag,
         tree,
         verify,
@@ -84,10 +92,10 @@ def _watcher_for_here() -> Any:
 
 
 def _shower(name: str) -> Any:
-    """Return what shows an image, a record or a node: `plot`, `show` or `mimebundle`."""
-    from cellbank import notebook
+    """Return what shows a thing (`plot`, `show`, `mimebundle`), or makes a draft of it (`edit`)."""
+    from cellbank import api, notebook
 
-    return getattr(notebook, name)
+    return api.edit if name == "edit" else getattr(notebook, name)
 
 
 watching.hand_down(_watcher_for_here)

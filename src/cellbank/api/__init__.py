@@ -1,5 +1,8 @@
 """The public functions: what `import cellbank` offers, and the prompt calls."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from cellbank.api.account import (
     add_remote,
     default_remote,
@@ -12,6 +15,7 @@ from cellbank.api.account import (
 from cellbank.api.asking import Listed, cite, diff, du, inspect, log, ls, tree
 from cellbank.api.caching import CacheUse, cache
 from cellbank.api.checking import verify
+from cellbank.api.editing import edit
 from cellbank.api.families import build_family
 from cellbank.api.having import Removed, export, gc, install, load, remove
 from cellbank.api.making import Pushed, build, push
@@ -25,6 +29,7 @@ from cellbank.model.changes import Changes
 from cellbank.model.progress import Progress, Said
 from cellbank.packages.build import Built
 from cellbank.packages.citation import Citation
+from cellbank.packages.draft import Draft
 from cellbank.packages.export import Exported
 from cellbank.packages.facts import Branch, Event, Inspection, Share
 from cellbank.packages.install import Installation
@@ -32,15 +37,38 @@ from cellbank.packages.nodes import DataNode, GroupNode, PackageNode
 from cellbank.packages.verify import Damage, Verified
 from cellbank.storage.gc import Collected
 
+if TYPE_CHECKING:
+    from cellbank.api.querying import diff_records, query, table
+    from cellbank.questions.answer import Answer
+    from cellbank.questions.changes import Change, ChangedRecord, RecordChanges
+
+# Questions are seldom what somebody came for; what asks them is loaded when it is asked for.
+_QUESTIONS = {
+    **dict.fromkeys(("diff_records", "query", "table"), "cellbank.api.querying"),
+    "Answer": "cellbank.questions.answer",
+    **dict.fromkeys(("Change", "ChangedRecord", "RecordChanges"), "cellbank.questions.changes"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _QUESTIONS:
+        raise AttributeError(f"module 'cellbank.api' has no attribute {name!r}")
+    return getattr(importlib.import_module(_QUESTIONS[name]), name)
+
+
 __all__ = [
+    "Answer",
     "Branch",
     "Built",
     "CacheUse",
+    "Change",
+    "ChangedRecord",
     "Changes",
     "Citation",
     "Collected",
     "Damage",
     "DataNode",
+    "Draft",
     "Event",
     "Exported",
     "FamilyBuilt",
@@ -51,6 +79,7 @@ __all__ = [
     "PackageNode",
     "Progress",
     "Pushed",
+    "RecordChanges",
     "Removed",
     "Said",
     "Sampled",
@@ -64,7 +93,9 @@ __all__ = [
     "cite",
     "default_remote",
     "diff",
+    "diff_records",
     "du",
+    "edit",
     "export",
     "gc",
     "init",
@@ -76,10 +107,12 @@ __all__ = [
     "logout",
     "ls",
     "push",
+    "query",
     "remotes",
     "remove",
     "remove_remote",
     "sample",
+    "table",
     "tag",
     "tree",
     "verify",

@@ -9,8 +9,8 @@ from cellbank.cells.built import FamilyBuilt
 from cellbank.model.errors import BadInput
 from cellbank.model.names import check_name
 from cellbank.model.progress import Watcher
-from cellbank.packages.build import Stamp
 from cellbank.packages.opening import open_store
+from cellbank.packages.recording import Stamp
 
 RECIPE = "cellbank.yaml"
 

@@ -28,6 +28,7 @@ from cellbank.packages import build as _build
 from cellbank.packages import resolve, scan
 from cellbank.packages.build import Built
 from cellbank.packages.opening import open_store
+from cellbank.packages.recording import Stamp
 from cellbank.storage import transfer
 from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store
@@ -103,7 +104,7 @@ def build(
         name,
         os.fspath(folder),
         sources,
-        stamp=_build.Stamp(config.author, now(), message),
+        stamp=Stamp(config.author, now(), message),
         watch=watcher_or_default(watch),
         executor=executor,
     )

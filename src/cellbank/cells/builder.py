@@ -26,7 +26,8 @@ from cellbank.images.header import Header
 from cellbank.model.errors import ProblemsFound
 from cellbank.model.progress import Said, Watcher, ignore
 from cellbank.model.reference import Package
-from cellbank.packages.build import Built, Stamp
+from cellbank.packages.build import Built
+from cellbank.packages.recording import Stamp
 from cellbank.packages.staging import Stager
 from cellbank.storage import disk
 from cellbank.storage.store import Store

@@ -17,7 +17,8 @@ from cellbank.cells.taking import Taken
 from cellbank.cells.values import Spec
 from cellbank.model.digest import SMALL_BELOW
 from cellbank.model.reference import Package
-from cellbank.packages.build import Built, Prepared, Stamp, build
+from cellbank.packages.build import Built, Prepared, build
+from cellbank.packages.recording import Stamp
 from cellbank.packages.scan import Source
 from cellbank.packages.staging import Stager
 from cellbank.storage.store import Store

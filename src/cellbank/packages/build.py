@@ -1,22 +1,25 @@
 """Building: files become entries, objects and packs in the store, and a record in the log."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from operator import attrgetter
 from typing import Protocol
 
 import msgspec
 
 from cellbank.model.digest import PIECE_BYTES, PIECES_ABOVE, SMALL_BELOW, digest_of
-from cellbank.model.errors import BadInput, Damaged, PushConflict
-from cellbank.model.log import Draft, Kept, Table
+from cellbank.model.errors import BadInput, Damaged
+from cellbank.model.log import Table
 from cellbank.model.manifest import Entry, Manifest, is_document, make_entry
 from cellbank.model.progress import Watcher, ignore
 from cellbank.model.reference import Package
-from cellbank.model.want import Installed
-from cellbank.packages.copying import TRIES, copy_unchanged, read_unchanged, restless
+from cellbank.model.want import Want
+from cellbank.packages.carried import Carried, Carrying
+from cellbank.packages.copying import copy_unchanged, read_unchanged, restless
+from cellbank.packages.recording import Stamp, record
 from cellbank.packages.scan import Known, Source, StatCache, now
+from cellbank.storage import disk
 from cellbank.storage.compact import compact
 from cellbank.storage.jobs import Counter, run_all
 from cellbank.storage.layout import object_key, package_key
@@ -40,18 +43,6 @@ class Built(msgspec.Struct, frozen=True):
     read_files: int
     changed: bool
     mapped: dict[str, str] = {}
-
-
-class Stamp(msgspec.Struct, frozen=True):
-    """What the log says of a revision beside what it is: who, when, and why.
-
-    `writer` is the program that wrote the metadata tables.
-    """
-
-    author: str = ""
-    time: str = ""
-    message: str = ""
-    writer: str = ""
 
 
 class Shelf(Protocol):
@@ -81,11 +72,17 @@ class Prepared(msgspec.Struct, frozen=True):
 
     `kind` stands in the header; `tables` makes the metadata tables that the log names with the
     revision, asked for when all sources were taken; what is on the `shelf` is not read again.
+    `carried` are entries that come beside the sources, as they are. `want` is what will be wanted
+    of the package here; `lists` makes the lists in it: `list` or `shown` → whether an entry is
+    on it.
     """
 
     kind: str = "files"
     tables: Callable[[], Mapping[str, bytes]] = _no_tables
     shelf: Shelf | None = None
+    carried: Iterable[Carried] = ()
+    want: Want = Want()
+    lists: Mapping[str, Callable[[Entry], bool]] = {}
 
 
 class Builder:
@@ -141,6 +138,36 @@ class Builder:
         self.read_files += len(large)
         return done
 
+    def carry(self, carried: Iterable[Carried], batch: LocalBatch) -> list[Entry]:
+        """Return entries that are taken as they are; what the package lacks is in the batch."""
+        carrying = Carrying(self._store, self._has_part, self._is_spared)
+        done = []
+        for one in carried:
+            carrying.add(one)
+            done.append(one.entry)
+        for one, digest, data in carrying.small():
+            if digest == one.entry.pieces:
+                self._parts[digest] = data
+            else:
+                self._pack(one.entry, digest, data, batch)
+        self._finish_packs(batch)
+        return done
+
+    def _has_part(self, digest: str) -> bool:
+        return digest in self._packed or digest in self._parts
+
+    def _is_spared(self, digest: str, size: int) -> bool:
+        """Whether a large object is here; a collection that condemned it will see that it came."""
+        key = object_key(digest)
+        if digest not in self._condemned:
+            return self._is_here(digest, size)
+        if self._store.files.size(key) != size:
+            return False
+        # Somebody else's file cannot be touched: it is named before the day is over.
+        with suppress(PermissionError):
+            disk.touch(self._store.files.path(key))
+        return True
+
     def _check_known(self, large: list[Source]) -> None:
         """Refuse to build on an object that was in the store and is no longer."""
         for source in large:
@@ -182,7 +209,7 @@ class Builder:
         name = self._keep_pieces(pieces) if pieces else None
         return _entry(source, Known(source.look, digest, name))
 
-    def _pack(self, source: Source, digest: str, data: bytes, batch: LocalBatch) -> None:
+    def _pack(self, source: Source | Entry, digest: str, data: bytes, batch: LocalBatch) -> None:
         if digest in self._packed:
             return
         self._packed.add(digest)
@@ -205,6 +232,9 @@ class Builder:
                 counter.add(uncounted)
                 uncounted = 0
         counter.add(uncounted)
+        self._finish_packs(batch)
+
+    def _finish_packs(self, batch: LocalBatch) -> None:
         for writer in self._writers.values():
             for pack in writer.finish():
                 self._add_pack(pack, batch)
@@ -275,19 +305,31 @@ class Builder:
     def manifest(self, entries: list[Entry], kind: str, batch: LocalBatch) -> Manifest:
         """Return the manifest of these entries; what the store lacks of it is in the batch."""
         made = Manifest.of(entries, kind)
+        self._keep_parts({made.revision: made.data, **made.pages, **self._parts}, batch)
+        return made
+
+    def want(self, prepared: Prepared, entries: list[Entry], batch: LocalBatch) -> Want:
+        """Return what will be wanted of the package here; its lists are in the batch."""
+        made = {}
+        for name, is_on in prepared.lists.items():
+            listed = Manifest.of(filter(is_on, entries))
+            self._keep_parts({listed.revision: listed.data, **listed.pages}, batch)
+            made[name] = listed.revision
+        return msgspec.structs.replace(prepared.want, **made)
+
+    def _keep_parts(self, parts: Mapping[str, bytes], batch: LocalBatch) -> None:
         writer = PackWriter()
-        parts = {made.revision: made.data, **made.pages, **self._parts}
         for digest, data in parts.items():
             if digest in self._packed:
                 continue
             if len(data) > MAX_OBJECT_BYTES:
                 batch.add(object_key(digest), data)
                 continue
+            self._packed.add(digest)
             for pack in writer.add(digest, data):
                 self._add_pack(pack, batch)
         for pack in writer.finish():
             self._add_pack(pack, batch)
-        return made
 
     def check_spared(self) -> None:
         """Look once more, before the record, that all is spared that was found here.
@@ -370,15 +412,17 @@ def build(
     with store.transaction(), filling(store) as batch:
         prepared = prepared or Prepared()
         builder = Builder(store, package, folder, watch, prepared.shelf)
-        entries = builder.entries(sources, batch, executor)
+        entries = builder.carry(prepared.carried, batch)
+        entries += builder.entries(sources, batch, executor)
         made = builder.manifest(entries, prepared.kind, batch)
+        want = builder.want(prepared, entries, batch)
         known = store.tables(package, made.revision)
         if not builder.has_tables(known):
             known = builder.tables(prepared.tables(), stamp.writer, batch)
         batch.commit()
         store.packs(package).refresh()
         builder.check_spared()
-        changed = _record(store, package, made.revision, stamp, known)
+        changed = record(store, package, made.revision, stamp, known, want)
         builder.finish()
         installed = store.installed(package)
         compact(store, package, installed.earlier if installed else ())
@@ -391,65 +435,3 @@ def build(
         builder.read_files,
         changed,
     )
-
-
-def _record(
-    store: Store, package: Package, revision: str, stamp: Stamp, tables: dict[str, Table]
-) -> bool:
-    """Append the revision to the log, unless it is the latest; then say that it is installed."""
-    latest, newest = _append(store, package, revision, stamp, tables)
-    _say_installed(store, package, revision, newest, tables)
-    return latest != revision
-
-
-def _append(
-    store: Store, package: Package, revision: str, stamp: Stamp, tables: dict[str, Table]
-) -> tuple[str, Kept | None]:
-    """Append the revision unless it is the latest; return what was the latest, and the record."""
-    for attempt in range(TRIES * TRIES):
-        newest = store.newest(package)
-        latest = newest.record.state.latest if newest else ""
-        same = latest == revision
-        if same and (not tables or store.tables(package, revision) == tables):
-            break
-        draft = Draft(
-            event="tables" if same else "push",
-            nonce=os.urandom(16).hex(),
-            revision=revision,
-            base="" if same else latest,
-            author=stamp.author,
-            time=stamp.time,
-            message=stamp.message,
-            tables=tables,
-        )
-        try:
-            return latest, store.append(package, draft)
-        except PushConflict:
-            # Another build of the same package was quicker: ours comes after it.
-            if attempt == TRIES * TRIES - 1:
-                raise
-    return latest, newest
-
-
-def _say_installed(
-    store: Store, package: Package, revision: str, newest: Kept | None, tables: dict[str, Table]
-) -> None:
-    before = store.installed_here(package)
-    elsewhere = before is not None and before.remote != store.id
-    # Tables that were lost and made anew are in the log; those that came with it are no more.
-    anew = before is not None and before.tables not in ({}, tables)
-    if before is None or before.revision != revision or not before.want.everything or anew:
-        earlier = [before.revision, *before.earlier] if before else []
-        store.set_installed(
-            package,
-            Installed(
-                str(package),
-                revision,
-                before.remote if before else store.id,
-                before.address if before else "",
-                # A record of our own log says nothing of the remote that the package came from.
-                newest.digest if newest and not elsewhere else "",
-                newest.record.number if newest and not elsewhere else 0,
-                earlier=[r for r in dict.fromkeys(earlier) if r != revision],
-            ),
-        )
