@@ -40,15 +40,19 @@ def test_types_and_pixels_stay_as_they_are(tmp_path: Path, dtype: str) -> None:
     np.testing.assert_array_equal(data, found)
 
 
-@pytest.mark.parametrize("form", [form for form in FORMS if form != "one bit"])
+REFUSED = {"one bit", "halves, big-endian", "64 bits", "OME, scenes"}
+"""Types that OME-TIFF does not have, and what is several images."""
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form not in REFUSED])
 def test_every_form_keeps_its_pixels(tmp_path: Path, form: str) -> None:
     path = file_of(tmp_path, FORMS[form])
     before = read_header(path)
     named = {"QQYX": "ZCYX", "IYX": "ZYX"}.get(before.axes, "")
     _, found = made(Conversion((path,), axes=named))
     expected = tifffile.imread(path)
-    if before.axes == "SYX":
-        expected = expected.transpose(1, 2, 0)
+    if before.axes.endswith("SYX"):
+        expected = np.moveaxis(expected, -3, -1)
     np.testing.assert_array_equal(expected, found)
 
 

@@ -16,7 +16,8 @@ from cellbank.images.source import Window
 from cellbank.model.errors import BadImage
 
 MAX_SIDE: Final = 1 << 20
-MAX_PAGES: Final = 1 << 20
+MAX_PAGES: Final = 1 << 17
+MAX_SEGMENTS: Final = 1 << 22
 MAX_ENTRIES: Final = 4096
 MAX_TEXT: Final = 32 << 20
 
@@ -28,6 +29,9 @@ _EXACT: Final = {
     "float": {16, 32, 64},
     "complex": {64, 128},
 }
+
+_TELLING: Final = (256, 257, 258, 259, 277, 278, 284, 322, 323, 339, 32997)
+"""Tags that say what a page is like."""
 
 UNCOMPRESSED: Final = 1
 
@@ -99,6 +103,7 @@ class Directories:
         self._entry = struct.Struct(f"{order}{'HHQ8s' if self.big else 'HHI4s'}")
         self._codes = _CODES_BIG if self.big else _CODES
         self._sizes = {kind: struct.calcsize(code) for kind, code in self._codes.items()}
+        self._telling = {struct.pack(f"{order}H", tag) for tag in _TELLING}
         first = self._next.unpack(window.at(8 if self.big else 4, self._next.size))[0]
         self.offsets = list(self._walk(first))
         if not self.offsets:
@@ -122,8 +127,10 @@ class Directories:
         # Directories do not overlap: together they are no longer than the file.
         left = self._window.size
         while offset:
-            if offset in seen or left <= 0 or len(seen) >= MAX_PAGES:
+            if offset in seen or left <= 0:
                 raise self._bad("its directories go in circles")
+            if len(seen) >= MAX_PAGES:
+                raise self._bad(f"it has more than {MAX_PAGES} pages")
             seen.add(offset)
             yield offset
             length = self._entries(offset) * self._entry.size + self._count.size
@@ -176,6 +183,24 @@ class Directories:
         if value.count > MAX_TEXT:
             raise self._bad(f"a text of {value.count} bytes")
         return self._window.at(value.offset, value.count).rstrip(b"\0")
+
+    def alike(self) -> bool:
+        """Tell whether all pages have the same shape and type."""
+        known: set[bytes] = set()
+        for offset in self.offsets:
+            said = self._said(offset)
+            if said not in known:
+                if self.page_at(offset).like != self.first.like:
+                    return False
+                known.add(said)
+        return True
+
+    def _said(self, offset: int) -> bytes:
+        """Return the entries of a directory that say what its page is like, as they are."""
+        raw = self._window.at(offset + self._count.size, self._entries(offset) * self._entry.size)
+        size = self._entry.size
+        entries = (raw[at : at + size] for at in range(0, len(raw), size))
+        return b"".join(entry for entry in entries if entry[:2] in self._telling)
 
     def page(self, index: int) -> Page:
         """Return a page of the main chain."""

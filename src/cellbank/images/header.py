@@ -14,6 +14,8 @@ from cellbank.images.xmltree import InvalidOme
 
 _COMMON_TAGS: Final = 33432
 """Tags above this one are a vendor's own (but for those below)."""
+_MANY: Final = 1 << 14
+"""So many pages are looked at for signs of a dialect."""
 _PLAIN_TAGS: Final = {33432, 34665, 34675, 42112, 42113}
 
 
@@ -94,7 +96,7 @@ def read_header(source: Source) -> Header:
 def read_layout(window: Window, directories: Directories, scene: int = 0) -> Layout:
     """Read a header and where the planes lie; of a file with several images, of the one asked."""
     first = directories.first
-    description = directories.text(first, 270)
+    description = directories.text(first, 270).rstrip(b"\0 \r\n\t")
     if looks_like_ome(description):
         try:
             return _of_ome(directories, description, scene)
@@ -103,6 +105,9 @@ def read_layout(window: Window, directories: Directories, scene: int = 0) -> Lay
                 return _of_pages(directories, f"invalid OME-XML: {error}", scene=scene)
     if len(directories) == 1 and _is_plain(first, description):
         return _of_pages(directories, scene=scene)
+    if len(directories) > _MANY and not description.startswith(b"ImageJ="):
+        note = f"it has {len(directories)} pages, too many to find out what they are"
+        return _of_pages(directories, note, scene=scene)
     from cellbank.images.series import read_series
 
     found = read_series(window, description, scene)
@@ -154,7 +159,7 @@ def _of_pages(directories: Directories, *notes: str, scene: int = 0) -> Layout:
     """Describe pages of which nothing is known but their order."""
     first = directories.first
     count = len(directories)
-    if any(directories.page(n).like != first.like for n in range(1, count)):
+    if not directories.alike():
         # Which of them belong together, nobody knows.
         _check_scene(directories, scene, count)
         page = directories.page(scene)

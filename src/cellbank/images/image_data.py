@@ -246,7 +246,7 @@ class ImageData:
             raise AxisNotFound(
                 self.name, over, "it cannot be folded", f"It has {there or 'one plane'}."
             )
-        if "Z" in folded and set(self.axes) & set(UNNAMED):
+        if "Z" in folded - set(self.axes) and set(self.axes) & set(UNNAMED):
             advice = 'Say what they are when you open it: open(path, axes="ZYX").'
             raise AxisNotFound(self.name, "Z", f"the file does not name {self.axes[:-2]}", advice)
         selection = self._select({"T": T, "C": C, "Z": Z, "Y": Y, "X": X}, level)

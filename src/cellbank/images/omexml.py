@@ -21,7 +21,8 @@ _TIMES: Final = {"mm": 1e3, "cm": 1e4, "m": 1e6, "millimeter": 1e3, "millimetre"
 _PARTS: Final = {"nm": 1e3, "pm": 1e6, "Å": 1e4, "nanometer": 1e3, "nanometre": 1e3}
 _MICRO: Final = {"µm", "μm", "um", "micron", "microns", "micrometer", "micrometre"}
 
-MAX_PLANES: Final = 1 << 24
+MAX_PLANES: Final = 1 << 17
+"""No file has more pages."""
 
 
 class Block(msgspec.Struct, frozen=True, gc=False):
@@ -57,13 +58,17 @@ class Described(msgspec.Struct, frozen=True):
         ):
             return [n if n < pages else None for n in range(planes)]
         placed: list[int | None] = [None] * planes
+        left = 4 * max(planes, pages)
         for block in self.blocks:
             start = 0
             for axis, size in leading:
                 start = start * size + block.first.get(axis, 0)
             count = pages - block.page if block.count is None else block.count
-            for n in range(max(0, min(count, pages - block.page, planes - start))):
-                placed[start + n] = block.page + n
+            count = max(0, min(count, pages - block.page, planes - start))
+            placed[start : start + count] = range(block.page, block.page + count)
+            left -= count
+            if left < 0:
+                raise InvalidOme("it places its pages again and again")
         return placed
 
 
@@ -78,11 +83,13 @@ def to_micrometre(value: float, unit: str) -> float | None:
     """Return a length in µm; None for a unit that is no length, or for no length at all."""
     if not (math.isfinite(value) and value > 0):
         return None
-    if unit in _MICRO:
-        return value
-    if unit in _TIMES:
-        return value * _TIMES[unit]
-    return value / _PARTS[unit] if unit in _PARTS else None
+    if unit in _PARTS:
+        length = value / _PARTS[unit]
+    elif unit in _MICRO or unit in _TIMES:
+        length = value * _TIMES.get(unit, 1)
+    else:
+        return None
+    return length if 0 < length < math.inf else None
 
 
 def parse(description: bytes, name: str, samples: int, scene: int = 0) -> Described:

@@ -1,5 +1,6 @@
 """From an image to a picture: which channels, which planes, in which colours."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,44 +14,48 @@ from cellbank.images.colours import channel_colors, is_transmitted
 from cellbank.images.image_data import ImageData
 from cellbank.images.limits import Limits, auto_limits
 from cellbank.images.pixels import UNNAMED
-from cellbank.images.scaling import nearest, shrink
+from cellbank.images.scaling import nearest, shrink, stretch
 from cellbank.images.selecting import Choice
-from cellbank.model.errors import BadInput
+from cellbank.model.errors import AxisNotFound, BadInput
 
 PLANES: Final = 7
 """So many planes of a stack, evenly spread, make a thumbnail."""
+_CHANNELS: Final = 16
+"""More of them are no picture."""
 _ROWS: Final = 64 << 20
-"""Of planes larger than this, in bytes, a thumbnail reads only some rows."""
+"""Bytes of rows that are read at a time for a thumbnail."""
+_ALIGNED: Final = 256
+"""Rows are read in multiples of this, which tiles often have."""
+_TOGETHER: Final = 1 << 30
+"""Bytes of all planes that make a thumbnail."""
+_MOST: Final = 1 << 29
+"""Bytes of a plane of which a thumbnail is made."""
 
 
 def flat(image: ImageData, channels: Sequence[int], Z: Choice, T: int, level: int) -> NDArray[Any]:
     """Return channels as planes, (C, Y, X): the brightest of what is chosen along Z.
 
-    Of an RGB image the samples are the channels. Axes without a name are folded, too.
+    Of an image in colours the samples of its first channel are the planes. Axes without a name are
+    folded, too.
     """
-    named: dict[str, Any] = {"T": T} if "T" in image.axes else {}
-    if "C" in image.axes:
-        named["C"] = list(channels)
-    elif list(channels) != [0]:
-        raise BadInput(f"{image.name} has one channel, not {len(channels)}", "Ask for that one.")
     if "S" in image.axes:
-        return np.moveaxis(_folded(image, named, Z, level), -1, 0)
-    found = _folded(image, named, Z, level)
-    return found if "C" in image.axes else found[np.newaxis]
+        return np.moveaxis(_folded(image, 0, Z, T, level), -1, 0)
+    if "C" in image.axes:
+        return _folded(image, list(channels), Z, T, level)
+    if list(channels) != [0]:
+        raise BadInput(f"{image.name} has one channel, not {len(channels)}", "Ask for that one.")
+    return _folded(image, 0, Z, T, level)[np.newaxis]
 
 
-def _folded(image: ImageData, named: dict[str, Any], Z: Choice, level: int) -> NDArray[Any]:
+def _folded(image: ImageData, channel: Choice, Z: Choice, T: int, level: int) -> NDArray[Any]:
+    if isinstance(T, bool) or not isinstance(T, int | np.integer):
+        raise AxisNotFound(image.name, "T", f"{T!r:.60} is no time", "A picture shows one.")
     unnamed = "".join(sorted(set(image.axes) & set(UNNAMED)))
-    if "Z" not in image.axes:
-        if Z is not None:
-            named["Z"] = Z
-        if not unnamed:
-            found = image.read(level=level, **named)
-            return found[..., :3] if "S" in image.axes else found
-        return image.project(over=unnamed, level=level, **named)
-    if isinstance(Z, int | np.integer):
-        return image.read(level=level, Z=Z, **named)
-    return image.project(over="Z", level=level, Z=Z, **named)
+    if "Z" in image.axes and isinstance(Z, int | np.integer) and not unnamed:
+        found: NDArray[Any] = image.read(level=level, T=T, C=channel, Z=Z)
+        return found
+    over = unnamed + ("Z" if "Z" in image.axes or not unnamed else "")
+    return image.project(over=over, level=level, T=T, C=channel, Z=Z)
 
 
 def shown_channels(image: ImageData, colors: Any) -> list[Channel]:
@@ -81,12 +86,18 @@ def composite(
 ) -> compose.Picture:
     """Return the channels in use, or those that colours are given for, as one picture."""
     channels = shown_channels(image, colors)
-    if "S" in image.axes and colors is None:
+    if "S" in image.axes:
+        if colors is not None:
+            raise _in_colours(image)
         return _colour_picture(flat(image, [0], Z, T, level), limits)
     planes = flat(image, [channel.index for channel in channels], Z, T, level)
     return compose.composite(
         list(planes), _chosen(image, channels, colors), _windows(image, channels, limits)
     )
+
+
+def _in_colours(image: ImageData) -> BadInput:
+    return BadInput(f"{image.name} is in colours already", "Leave them: image.composite().")
 
 
 def _colour_picture(samples: NDArray[Any], limits: Any) -> compose.Picture:
@@ -133,6 +144,8 @@ def rgb(
     """Return up to three channels as red, green and blue."""
     if all(one is None for one in wanted):
         raise BadInput("no channel is given", "Give at least one of red, green and blue.")
+    if "S" in image.axes:
+        raise _in_colours(image)
     channels = [None if one is None else image.channel(one) for one in wanted]
     numbers = sorted({channel.index for channel in channels if channel is not None})
     found = dict(zip(numbers, flat(image, numbers, Z, T, level), strict=True))
@@ -146,7 +159,8 @@ def rgb(
 
 def limits(image: ImageData, channel: str | int, Z: Choice, T: int, level: int) -> Limits:
     """Return what of a channel should be black and what white."""
-    return auto_limits(flat(image, [image.channel(channel).index], Z, T, level)[0])
+    found = flat(image, [image.channel(channel).index], Z, T, level)
+    return auto_limits(found if "S" in image.axes else found[0])
 
 
 def overlay(
@@ -175,8 +189,13 @@ def orthogonal(image: ImageData, position: Any, colors: Any, limits: Any, T: int
     """Return cuts through a point as pictures with square pixels."""
     if "Z" not in image.axes:
         raise BadInput(f"{image.name} has no Z", "Only a stack has other sides.")
-    depth, height, width = (image.sizes[axis] for axis in "ZYX")
-    z, y, x = (depth // 2, height // 2, width // 2) if position is None else position
+    if "S" in image.axes:
+        raise _in_colours(image)
+    middle = [image.sizes[axis] // 2 for axis in "ZYX"]
+    place = middle if position is None else list(position)
+    if len(place) != 3:
+        raise BadInput(f"{position!r:.60} is no point", "Give its place along Z, Y and X.")
+    z, y, x = place
     named: dict[str, Any] = {"T": T} if "T" in image.axes else {}
     channels = shown_channels(image, colors)
     cuts: list[list[NDArray[Any]]] = [[], [], []]
@@ -197,46 +216,85 @@ def orthogonal(image: ImageData, position: Any, colors: Any, limits: Any, T: int
 
 
 def thumbnail(image: ImageData, size: int, *, labels: bool) -> compose.Picture:
-    """Return a small picture made of a few planes, or of a smaller version that the file has."""
+    """Return a small picture made of a few planes, or of a smaller version that the file has.
+
+    One channel at a time: what is in memory is a plane or two, however many channels there are.
+    """
     if size < 1:
         raise BadInput(f"a thumbnail of {size} pixels", "Give at least 1.")
     fitting = [n for n, level in enumerate(image.levels) if max(level) >= size]
     level = fitting[-1] if fitting else 0
+    plane = _plane_bytes(image, level)
+    if plane > _MOST:
+        raise BadInput(
+            f"{image.name}: no thumbnail: its planes have {plane} bytes and no smaller version",
+            "Save it with smaller versions (a pyramid).",
+        )
     if labels:
-        found = _few(image, [0], level, PLANES)[0]
+        found = _small(image, 0, level, size, PLANES, labels=True)
         height, width = found.shape
         part = min(1.0, size / max(height, width))
         shape = max(1, round(height * part)), max(1, round(width * part))
         return overlays.label_colors(nearest(found, shape))
-    channels = shown_channels(image, None)
-    planes = _few(image, [channel.index for channel in channels], level, PLANES)
+    channels = shown_channels(image, None)[: min(_CHANNELS, max(1, _TOGETHER // plane))]
+    most = min(PLANES, max(1, _TOGETHER // (plane * len(channels))))
+    small = [_small(image, channel.index, level, size, most) for channel in channels]
     if "S" in image.axes:
-        return shrink(_colour_picture(planes, None), size)
-    windows = [auto_limits(plane) for plane in planes]
-    picture = compose.composite(list(planes), list(colors_of(channels)), windows)
-    return shrink(picture, size)
+        return shrink(_colour_picture(np.moveaxis(small[0], -1, 0), None), size)
+    return compose.composite(small, list(colors_of(channels)), (0, 255))
 
 
-def _few(image: ImageData, channels: list[int], level: int, most: int) -> NDArray[Any]:
-    """Return channels as planes, (C, Y, X): the brightest of a few planes along Z."""
-    folded = [axis for axis in image.axes if axis == "Z" or axis in UNNAMED]
-    if "Z" in folded:
-        places = _spread(image.sizes["Z"], most)
-        return flat(image, channels, places, 0, level)
-    if folded:
-        return _middle(image, level)
-    return flat(image, channels, None, 0, level)
+def _plane_bytes(image: ImageData, level: int) -> int:
+    shape = image.pixels.sample_shape(*(slice(0, length) for length in image.levels[level]))
+    return math.prod(shape) * image.dtype.itemsize
 
 
-def _middle(image: ImageData, level: int) -> NDArray[Any]:
-    """Return the plane in the middle of axes that have no name."""
+def _small(
+    image: ImageData, channel: int, level: int, size: int, most: int, *, labels: bool = False
+) -> NDArray[Any]:
+    """Return a channel of a few planes: grey, 8 bits and small, unless it is of labels or colours.
+
+    A large plane is read some rows at a time, and made smaller at once.
+    """
     height, width = image.levels[level]
-    number = image.pixels.header.planes // 2
-    plane = next(iter(image.pixels.planes([number], slice(0, height), slice(0, width), level)))
-    return np.moveaxis(plane, -1, 0) if "S" in image.axes else plane[np.newaxis]
+    row = _plane_bytes(image, level) // height
+    rows = max(_ALIGNED, _ROWS // row // _ALIGNED * _ALIGNED)
+    step = 1 if rows >= height else max(1, min(_ALIGNED, max(height, width) // (4 * size)))
+    bands = []
+    for start in range(0, height, rows):
+        band = _few(image, channel, level, most, slice(start, min(start + rows, height)))
+        if band.dtype.kind == "c":
+            band = np.abs(band)
+        if labels or step == 1:
+            bands.append(band[::step, ::step])
+        else:
+            bands.append(stretch(band, (-(-band.shape[0] // step), -(-width // step))))
+    found = bands[0] if len(bands) == 1 else np.concatenate(bands)
+    if labels or found.ndim == 3:
+        return found
+    grey = compose.composite([found], ["#ff0000"], [auto_limits(found)])[..., 0]
+    return shrink(grey, size)
+
+
+def _few(image: ImageData, channel: int, level: int, most: int, rows: slice) -> NDArray[Any]:
+    """Return rows of a channel: the brightest of a few planes along Z, else one in the middle."""
+    header = image.pixels.header
+    leading = [axis for axis in header.axes if axis not in "YXS"]
+    if not set(leading) - set("TCZ"):
+        places = _spread(image.sizes["Z"], most) if "Z" in leading else None
+        return image.project(over="Z", level=level, T=0, C=channel, Z=places, Y=rows)
+    # Which of them is time, nobody knows; what lies at the ends may be out of focus.
+    named, number = {"T": 0, "C": channel}, 0
+    for axis in leading:
+        length = image.sizes[axis]
+        number = number * length + named.get(axis, length // 2)
+    columns = slice(0, image.levels[level][1])
+    return next(iter(image.pixels.planes([number], rows, columns, level)))
 
 
 def _spread(count: int, most: int) -> list[int]:
     if count <= most:
         return list(range(count))
+    if most == 1:
+        return [count // 2]
     return [round(n * (count - 1) / (most - 1)) for n in range(most)]

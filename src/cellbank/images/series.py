@@ -2,13 +2,15 @@
 
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 import tifffile
 
 from cellbank.images.omexml import no_such_scene, to_micrometre
-from cellbank.images.source import Window
+from cellbank.images.source import SharedFile, Window
 from cellbank.model.errors import BadImage
 
 # What it has to say about bad files goes into our errors, not to stderr.
@@ -32,9 +34,7 @@ class Series(msgspec.Struct, frozen=True):
 
 def read_series(window: Window, description: bytes, scene: int = 0) -> Series:
     """Read what is known of a series that tifffile finds."""
-    window.file.seek(0)
-    # `_multifile`: no other file is opened because this one names it.
-    with tifffile.TiffFile(window.file, _multifile=False) as tiff:
+    with alone(window) as tiff:
         count = len(tiff.series)
         if not 0 <= scene < count:
             raise no_such_scene(window.name, scene, count)
@@ -63,6 +63,20 @@ def read_series(window: Window, description: bytes, scene: int = 0) -> Series:
         notes=notes,
         **details,
     )
+
+
+@contextmanager
+def alone(window: Window) -> Iterator[Any]:
+    """Open a file in tifffile so that it can open no other, whatever this one names.
+
+    `_multifile` keeps it from the files of an OME-TIFF. Micro-Manager's it looks for beside a file
+    that has a descriptor, so what it gets has none.
+    """
+    file = window.file if isinstance(window.file, SharedFile) else SharedFile(window.file)
+    file.seek(0)
+    opened: Any = file
+    with tifffile.TiffFile(opened, _multifile=False) as tiff:
+        yield tiff
 
 
 def _places(window: Window, series: Any) -> tuple[tuple[int | None, ...], int | None]:

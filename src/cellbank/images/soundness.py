@@ -3,12 +3,14 @@
 import math
 from typing import Any, Final
 
-from cellbank.images.directory import UNCOMPRESSED, Directories, Page
+import msgspec
+
+from cellbank.images.directory import MAX_SEGMENTS, UNCOMPRESSED, Directories, Page
 from cellbank.images.header import Header, Layout, read_layout
 from cellbank.images.source import Source, Window, opened
 from cellbank.model.errors import BadImage
 
-MAX_SEGMENT: Final = 1 << 30
+MAX_SEGMENT: Final = 1 << 29
 """Bytes of a compressed strip or tile when decoded."""
 
 _TO_BYTES: Final = {
@@ -124,6 +126,8 @@ class Segments:
             raise self._bad(part, "is truncated: it ends behind the end of the file")
         rows = _rows(page, number)
         if page.compression != UNCOMPRESSED:
+            if count > 2 * page.segment[0] * row_bytes(page) + (1 << 16):
+                raise self._bad(part, "is longer than it can be")
             if decode:
                 self._decode(page, part, place, rows)
         elif count < rows * row_bytes(page):
@@ -138,11 +142,15 @@ class Segments:
         counts_at = page.tags.get(325 if page.tiled else 279)
         if offsets_at is None or counts_at is None:
             raise self._bad(where, "does not say where its pixels lie")
+        if wanted > MAX_SEGMENTS:
+            raise self._bad(where, f"has {wanted} strips or tiles, too many to be read")
         if offsets_at.count < wanted or counts_at.count < wanted:
             found = min(offsets_at.count, counts_at.count)
             raise self._bad(where, f"has {found} strips or tiles and needs {wanted}")
         numbers = self._directories.numbers
-        offsets, counts = numbers(offsets_at)[:wanted], numbers(counts_at)[:wanted]
+        offsets, counts = (
+            numbers(msgspec.structs.replace(said, count=wanted)) for said in (offsets_at, counts_at)
+        )
         if min(offsets) < 0 or min(counts) < 0:
             raise self._bad(where, "has strips or tiles at negative places")
         return offsets, counts
@@ -159,8 +167,8 @@ class Segments:
             return
         self._decoded.add(key)
         self._left -= place[1]
-        if self._left < 0 or place[1] > 2 * most + (1 << 16):
-            raise self._bad(part, "is longer than it can be, or overlaps others")
+        if self._left < 0:
+            raise self._bad(part, "overlaps others")
         data = self._window.at(*place)
         try:
             found = self._length(page, data, rows, most)

@@ -6,7 +6,7 @@ import stat
 import threading
 from typing import Any, BinaryIO, Final, TypeAlias, Union
 
-from cellbank.model.errors import BadImage, CellbankError
+from cellbank.model.errors import BadImage, BadInput, CellbankError
 
 # Not as one text: `Source | None` is evaluated.
 Source: TypeAlias = Union[str, "os.PathLike[str]", BinaryIO, "SharedFile"]
@@ -99,6 +99,12 @@ class SharedFile:
     def reader(self) -> "SharedFile":
         """Return another reader of the same file, at its beginning."""
         return SharedFile(self._file, self._lock)
+
+    def __reduce__(self) -> Any:
+        raise BadInput(
+            f"{self.name}: an open file cannot be sent to another process",
+            "Open the image by its path.",
+        )
 
     def seekable(self) -> bool:
         """Tell that it can be moved in."""

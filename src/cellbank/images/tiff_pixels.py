@@ -21,6 +21,8 @@ from cellbank.images.xmltree import InvalidOme, read_tree
 from cellbank.model.errors import BadImage
 
 _MAX_LEVELS: Final = 32
+_TOGETHER: Final = 4
+"""So many times as much as one plane may have is read at once, in any number of planes."""
 Decode = Callable[..., Any]
 
 
@@ -118,6 +120,8 @@ class _Reading:
         self._rows, self._columns = rows, columns
         self._shape = pixels.sample_shape(rows, columns)
         self._samples = self._shape[2] if len(self._shape) == 3 else 0
+        self._given = 0
+        self._counted: set[int] = set()
         self._stored_as = pixels._stored_as
 
     @cached_property
@@ -303,7 +307,10 @@ class _Reading:
         most = max(ALWAYS_ALLOWED, MAX_RATIO * self._window.size)
         if page.compression == UNCOMPRESSED and not page.tiled:
             most = 8 * self._window.size
-        if length > most:
+        # A page counts once, however often it is asked for.
+        self._given += 0 if page.at in self._counted else length
+        self._counted.add(page.at)
+        if length > most or self._given > _TOGETHER * most:
             reason = f"{where} declares {length} bytes of pixels in a file of {self._window.size}"
             raise BadImage(self._window.name, reason)
         if page.segment[0] * row_bytes(page) > MAX_SEGMENT:
@@ -329,10 +336,9 @@ def _bytes(array: NDArray[Any]) -> memoryview:
 def _tifffile_decoder(window: Window, page: Page) -> Decode:
     import tifffile
 
-    import cellbank.images.series  # noqa: F401  it keeps tifffile silent
+    from cellbank.images.series import alone
 
-    window.file.seek(0)
-    with tifffile.TiffFile(window.file, _multifile=False) as tiff:
+    with alone(window) as tiff:
         tiff.filehandle.seek(page.at)
         decode: Decode = tifffile.TiffPage(tiff, 0).decode
     return decode

@@ -10,6 +10,11 @@ from cellbank.model.errors import BadImage
 MAX_XML: Final = 16 << 20
 """Bytes; more is no description of an image."""
 _LONG: Final = 1 << 20
+_PART: Final = 1 << 16
+_LOOKED_AT: Final = 1 << 21
+"""Characters of a text that is not well-formed; what matters stands at its beginning."""
+MAX_ELEMENTS: Final = 1 << 18
+"""That place pixels or name something; such as one for each plane."""
 _SKIPPED: Final = {"Plane", "StructuredAnnotations", "ROI", "BinData", "ROIRef"}
 """What may be without end, and places no pixels."""
 _TAG: Final = re.compile(
@@ -43,11 +48,7 @@ def read_tree(description: bytes, name: str) -> tuple[Element, tuple[str, ...]]:
     is far too long.
     """
     if len(description) > MAX_XML:
-        raise BadImage(
-            name,
-            f"its OME-XML has {len(description)} bytes, more than {MAX_XML}",
-            "Save the image without the annotations.",
-        )
+        raise _too_long(name, f"{len(description)} bytes, more than {MAX_XML}")
     try:
         text = description.decode()
     except UnicodeDecodeError:
@@ -55,7 +56,7 @@ def read_tree(description: bytes, name: str) -> tuple[Element, tuple[str, ...]]:
     if "<!DOCTYPE" in text:
         raise BadImage(name, "its OME-XML has a DOCTYPE, which is not allowed there")
     try:
-        return _strict(text), ()
+        return _strict(text, name), ()
     except ParseError as error:
         root = _recovered(text)
         if root is None:
@@ -63,11 +64,23 @@ def read_tree(description: bytes, name: str) -> tuple[Element, tuple[str, ...]]:
         return root, (f"invalid OME-XML: {error}; it was read as far as it can be understood",)
 
 
-def _strict(text: str) -> Element:
+def _too_long(name: str, reason: str) -> BadImage:
+    advice = "Save the image without the annotations."
+    return BadImage(name, f"its OME-XML has {reason}", advice)
+
+
+def _strict(text: str, name: str) -> Element:
     if len(text) < _LONG:
         return fromstring(text)  # noqa: S314  there is no DOCTYPE, so there are no entities
-    parser: XMLParser[Any] = XMLParser(target=_Short())  # noqa: S314
-    parser.feed(text)
+    target = _Short(name)
+    parser: XMLParser[Any] = XMLParser(target=target)  # noqa: S314
+    silent = 0
+    for start in range(0, len(text), _PART):
+        before = target.events
+        parser.feed(text[start : start + _PART])
+        silent = silent + _PART if target.events == before else 0
+        if silent >= _LONG:
+            raise _too_long(name, f"a single tag of more than {_LONG} characters")
     root: Element = parser.close()
     return root
 
@@ -75,19 +88,27 @@ def _strict(text: str) -> Element:
 class _Short:
     """Builds a tree without what is skipped, so that a long text becomes no large tree."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._left = MAX_ELEMENTS
+        self.events = 0
         self._builder = TreeBuilder()
         self._skipping = 0
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Begin an element."""
+        self.events += 1
         if self._skipping or tag.rpartition("}")[2] in _SKIPPED:
             self._skipping += 1
         else:
+            self._left -= 1
+            if self._left < 0:
+                raise _too_long(self._name, f"more than {MAX_ELEMENTS} elements")
             self._builder.start(tag, attributes)
 
     def end(self, tag: str) -> None:
         """End an element."""
+        self.events += 1
         if self._skipping:
             self._skipping -= 1
         else:
@@ -95,6 +116,7 @@ class _Short:
 
     def data(self, text: str) -> None:
         """Take text."""
+        self.events += 1
         if not self._skipping:
             self._builder.data(text)
 
@@ -110,7 +132,7 @@ def _recovered(text: str) -> Element | None:
     """
     root = Element("OME")
     path = [root]
-    for found in _TAG.finditer(text):
+    for found in _TAG.finditer(text, 0, _LOOKED_AT):
         tag, inside, following = found.groups()
         attributes = {key: unescape(a or b) for key, a, b in _ATTRIBUTE.findall(inside)}
         if tag == "OME":
