@@ -110,7 +110,7 @@ def read_layout(window: Window, directories: Directories, scene: int = 0) -> Lay
         return _of_pages(directories, note, scene=scene)
     from cellbank.images.series import read_series
 
-    found = read_series(window, description, scene)
+    found = read_series(window, directories, description, scene)
     header = msgspec.structs.replace(
         plain_header(directories, found.axes, found.shape, found.notes),
         format=found.format,

@@ -131,7 +131,7 @@ class ImageData:
         Names go before those in the file; colours and wavelengths of the file stay. Raises
         `BadInput` if they are not as many as the image has.
         """
-        given = list(channels)
+        given = [channels] if isinstance(channels, str) else list(channels)
         if len(given) != len(self._channels):
             count = len(self._channels)
             raise BadInput(

@@ -135,14 +135,17 @@ def _elsewhere(name: str) -> BadImage:
 
 
 def _refuse_other_files(root: Element, pixels: Element, name: str) -> None:
-    said = [uuid for data in children(pixels, "TiffData") for uuid in children(data, "UUID")]
+    places = [next(children(data, "UUID"), None) for data in children(pixels, "TiffData")]
+    said = [uuid for uuid in places if uuid is not None]
     named = {(uuid.text or "").strip() for uuid in said}
+    paths = {uuid.get("FileName", "") for uuid in said}
     own = root.get("UUID")
-    # A file that was renamed still has its own UUID.
+    # A file that was renamed still has its own UUID; without one, all is in one file of some name.
     if (own and named - {own}) or len(named) > 1:
         raise _elsewhere(name)
-    paths = {uuid.get("FileName", "") for uuid in said}
-    if not own and any("/" in path or "\\" in path for path in paths):
+    if not own and (any("/" in path or "\\" in path for path in paths) or len(paths) > 1):
+        raise _elsewhere(name)
+    if not own and said and None in places:
         raise _elsewhere(name)
 
 

@@ -115,6 +115,8 @@ def _of_entry(entry: Any, scene: int, reader: str | None) -> Pixels:
 def _of_path(path: str, scene: int, reader: str | None) -> Pixels:
     if reader == "bioio":
         return _vendor(path, path, scene)
+    if "\0" in path:
+        raise BadInput(f"{path!r:.60} is no path", "Name one file.")
     if stat.S_ISDIR(os.stat(path).st_mode):
         from cellbank.images.zarr_pixels import ZarrPixels
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import tifffile
 
+from cellbank.images.directory import Directories
 from cellbank.images.omexml import no_such_scene, to_micrometre
 from cellbank.images.source import SharedFile, Window
 from cellbank.model.errors import BadImage
@@ -32,7 +33,9 @@ class Series(msgspec.Struct, frozen=True):
     pixel_size: dict[str, float] = {}
 
 
-def read_series(window: Window, description: bytes, scene: int = 0) -> Series:
+def read_series(
+    window: Window, directories: Directories, description: bytes, scene: int = 0
+) -> Series:
     """Read what is known of a series that tifffile finds."""
     with alone(window) as tiff:
         count = len(tiff.series)
@@ -41,7 +44,7 @@ def read_series(window: Window, description: bytes, scene: int = 0) -> Series:
         series = tiff.series[scene]
         axes, shape = str(series.axes), tuple(int(n) for n in series.shape)
         kind = "imagej-tiff" if tiff.is_imagej else "tiff"
-        pages, offset = _places(window, series)
+        pages, offset = _places(window, directories, series)
         details = _imagej(tiff) if tiff.is_imagej else {}
         # Where planes without a directory of their own are cut off, tifffile takes what is left.
         wanted = int((tiff.imagej_metadata or {}).get("images", 1))
@@ -79,8 +82,12 @@ def alone(window: Window) -> Iterator[Any]:
         yield tiff
 
 
-def _places(window: Window, series: Any) -> tuple[tuple[int | None, ...], int | None]:
-    pages = tuple(None if page is None else int(page.index) for page in series.pages)
+def _places(
+    window: Window, directories: Directories, series: Any
+) -> tuple[tuple[int | None, ...], int | None]:
+    # A page's own number is not always that of its directory (Micro-Manager).
+    numbers = {offset: number for number, offset in enumerate(directories.offsets)}
+    pages = tuple(None if page is None else numbers.get(page.offset) for page in series.pages)
     if series.dataoffset is None:
         return pages, None
     if series.dataoffset + series.nbytes > window.size:
