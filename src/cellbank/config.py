@@ -4,7 +4,7 @@ import getpass
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -12,6 +12,10 @@ from cellbank.model.errors import BadInput, RemoteNotFound
 
 DEFAULT_TIMEOUT: Final = 30.0
 DEFAULT_CACHE_LIMIT: Final = 2_000_000_000
+POLICIES: Final = ("fetch", "ask", "refuse")
+"""What may happen where bytes are wanted that are not here."""
+_YES: Final = ("1", "true", "yes", "on")
+_NO: Final = ("", "0", "false", "no", "off")
 
 
 class RemoteConfig(msgspec.Struct, frozen=True):
@@ -27,12 +31,14 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     remotes: dict[str, RemoteConfig] = {}
     author: str = ""
     cache_limit: Annotated[int, msgspec.Meta(ge=0)] = DEFAULT_CACHE_LIMIT
+    fetch: Literal["fetch", "ask", "refuse"] = "fetch"
 
 
 class Config(msgspec.Struct, frozen=True):
     """All that was configured, by the environment and by files.
 
-    `tokens` maps the address of a registry to the token for it.
+    `tokens` maps the address of a registry to the token for it. With `offline` no network is
+    used; `fetch` is what happens where bytes are wanted that are not here.
     """
 
     home: str
@@ -43,6 +49,8 @@ class Config(msgspec.Struct, frozen=True):
     remote: str
     author: str
     timeout: float
+    offline: bool = False
+    fetch: str = "fetch"
 
     @property
     def settings_file(self) -> str:
@@ -91,6 +99,8 @@ def read(environment: Mapping[str, str] = os.environ) -> Config:
         remote=environment.get("CELLBANK_REMOTE", ""),
         author=environment.get("CELLBANK_AUTHOR", "") or settings.author or _user(),
         timeout=_timeout(environment.get("CELLBANK_TIMEOUT", "")),
+        offline=_offline(environment.get("CELLBANK_OFFLINE", "")),
+        fetch=_policy(environment.get("CELLBANK_FETCH", "")) or settings.fetch,
     )
 
 
@@ -152,6 +162,18 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return ""
+
+
+def _offline(text: str) -> bool:
+    if text.lower() not in (*_YES, *_NO):
+        raise BadInput(f"CELLBANK_OFFLINE={text} is neither yes nor no", "Set it to 1 or to 0.")
+    return text.lower() in _YES
+
+
+def _policy(text: str) -> str:
+    if text and text not in POLICIES:
+        raise BadInput(f"CELLBANK_FETCH={text} is no policy", f"Set: {', '.join(POLICIES)}.")
+    return text
 
 
 def _timeout(text: str) -> float:

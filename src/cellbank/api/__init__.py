@@ -17,7 +17,9 @@ from cellbank.api.caching import CacheUse, cache
 from cellbank.api.checking import verify
 from cellbank.api.editing import edit
 from cellbank.api.families import build_family
+from cellbank.api.fetching import Fetched, fetch
 from cellbank.api.having import Removed, export, gc, install, load, remove
+from cellbank.api.locking import Lock, lock, sync
 from cellbank.api.making import Pushed, build, push
 from cellbank.api.naming import tag, version
 from cellbank.api.sampling import sample
@@ -72,10 +74,12 @@ __all__ = [
     "Event",
     "Exported",
     "FamilyBuilt",
+    "Fetched",
     "GroupNode",
     "Inspection",
     "Installation",
     "Listed",
+    "Lock",
     "PackageNode",
     "Progress",
     "Pushed",
@@ -97,11 +101,13 @@ __all__ = [
     "du",
     "edit",
     "export",
+    "fetch",
     "gc",
     "init",
     "inspect",
     "install",
     "load",
+    "lock",
     "log",
     "login",
     "logout",
@@ -112,6 +118,7 @@ __all__ = [
     "remove",
     "remove_remote",
     "sample",
+    "sync",
     "table",
     "tag",
     "tree",

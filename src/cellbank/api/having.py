@@ -7,13 +7,15 @@ import msgspec
 
 from cellbank import config as _config
 from cellbank.api.session import (
+    in_store,
     inside_of,
     need_address,
     remote_at,
     watcher_or_default,
     whole,
 )
-from cellbank.api.subsetting import chooser, choice_of
+from cellbank.api.subsetting import choice_of, chooser
+from cellbank.config import Config
 from cellbank.model.errors import BadInput
 from cellbank.model.progress import Watcher
 from cellbank.model.reference import Package, Reference
@@ -21,11 +23,14 @@ from cellbank.packages import export as _export
 from cellbank.packages import install as _install
 from cellbank.packages import resolve
 from cellbank.packages.export import Exported
+from cellbank.packages.far import open_far
 from cellbank.packages.install import Installation
-from cellbank.packages.nodes import DataNode, GroupNode, PackageNode
+from cellbank.packages.nodes import DataNode, GroupNode, PackageNode, View
 from cellbank.packages.opening import open_store
+from cellbank.packages.policy import Policy, policy_of
 from cellbank.storage import gc as _gc
 from cellbank.storage.gc import Collected
+from cellbank.storage.store import Store
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -36,7 +41,7 @@ class Removed(msgspec.Struct, frozen=True):
     condemned: int
 
 
-def install(
+def install(  # noqa: PLR0913  what may be chosen, by name
     ref: str,
     from_: str | None = None,
     *,
@@ -149,13 +154,31 @@ def install(
         return _install.install(store, remote, reference, options)
 
 
-def load(ref: str) -> GroupNode | DataNode:
+def load(
+    ref: str,
+    from_: str | None = None,
+    *,
+    fetch: str | None = None,
+    confirm: Callable[[str], bool] | None = None,
+) -> GroupNode | DataNode:
     """Return the node that a reference names: a package, a group or an entry.
+
+    A package that is not installed is opened where it is: nothing is installed, its tree and
+    tables come when they are looked at, and of images those parts that are read.
 
     Parameters
     ----------
     ref
         `owner/name`, perhaps with a tag, version or revision, perhaps with a path.
+    from_
+        Open it at this remote, installed or not: a URL, a folder or the name of a remote. Without
+        it a package that is not installed is looked for at `CELLBANK_REMOTE`, else at the default
+        remote.
+    fetch
+        What happens where bytes are wanted that are not here: `fetch`, `ask` or `refuse`; default:
+        `CELLBANK_FETCH`, else as configured, else `fetch`.
+    confirm
+        Is asked before anything is fetched; needed by `ask`.
 
     Returns
     -------
@@ -165,9 +188,11 @@ def load(ref: str) -> GroupNode | DataNode:
     Raises
     ------
     NotInstalled
-        The package is not in the store.
+        The package is not in the store, and no remote is known.
+    PackageNotFound, RevisionNotFound
+        The remote does not have it either.
     EntryNotFound
-        It has no such path.
+        It has no such path. `LeftOut`: It has, but not the subset of it that was installed.
 
     Examples
     --------
@@ -177,12 +202,26 @@ def load(ref: str) -> GroupNode | DataNode:
     nuclei.ome.tif
     """
     reference = Reference.parse(ref)
-    view = resolve.view_of(open_store(_config.read()), reference)
+    config = _config.read()
+    policy = None
+    if fetch is not None or confirm is not None:
+        policy = policy_of(fetch, confirm, config.fetch)
+    view = _view(config, open_store(config), reference, from_, policy)
     root = PackageNode(view, "")
     if not reference.path:
         return root
     resolve.check_in_view(view, reference.path)
     return root[reference.path]
+
+
+def _view(
+    config: Config, store: Store, reference: Reference, from_: str | None, policy: Policy | None
+) -> View:
+    found = None if from_ else in_store(config, store, reference)
+    if found is not None:
+        found.policy = policy
+        return found
+    return open_far(store, reference, need_address(config, store, reference.package, from_), policy)
 
 
 def export(

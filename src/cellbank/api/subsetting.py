@@ -12,7 +12,7 @@ from cellbank.packages.subset import Asked, Choose
 
 
 def chooser() -> Choose:
-    """Return what finds the entries that a choice selects; nothing is imported before it is used."""
+    """Return what finds the entries that a choice selects, imported when it is used."""
 
     def choose(choice: Choice, asked: Asked) -> list[Entry]:
         from cellbank.questions.choosing import choose as found

@@ -153,8 +153,7 @@ def _read(view: View, group: str, as_: str, columns: Sequence[str] | None) -> An
 
 def _table_file(view: View, group: str) -> str | None:
     """Return the Parquet file of a kind, or None where it is not here."""
-    known = view.store.tables(view.package, view.revision).get(group)
-    return None if known is None else view.store.file_of(view.package, known)
+    return view.table_file(group)
 
 
 def _here(view: View, group: str, ids: Iterable[str]) -> set[str]:

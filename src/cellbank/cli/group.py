@@ -20,6 +20,9 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
     },
     "Get packages and use them": {
         "install": "having",
+        "fetch": "fetching",
+        "lock": "locking",
+        "sync": "locking",
         "path": "reading",
         "cat": "reading",
         "export": "having",
@@ -32,6 +35,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "log": "looking",
         "diff": "looking",
         "cite": "looking",
+        "query": "querying",
         "show": "showing",
     },
     "Look after the store": {

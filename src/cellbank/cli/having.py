@@ -17,7 +17,7 @@ OVERWRITE = "Overwrite? (y/n)"
 
 
 @command("install", example="cellbank install aics/aics_23\ncellbank install aics/aics_23/fovs")
-@click.argument("ref", metavar="REF", type=REF)
+@click.argument("ref", metavar="[REF]", type=REF, required=False)
 @from_option()
 @click.option("-y", "--yes", is_flag=True, help="Replace an older revision without asking.")
 @click.option("--where", metavar="CONDITION", help="Only records that fit, and what is theirs.")
@@ -31,9 +31,9 @@ OVERWRITE = "Overwrite? (y/n)"
 @click.option("--all", "all_", is_flag=True, help="All of it, where a part was chosen before.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be downloaded.")
 @click.option("--allow-older", is_flag=True, help="Accept a remote whose history went back.")
-def install(
+def install(  # noqa: PLR0913, PLR0917
     console: Console,
-    ref: str,
+    ref: str | None,
     from_: str | None,
     yes: bool,
     where: str | None,
@@ -58,8 +58,15 @@ def install(
 
     Where another revision is installed, you are asked at a terminal before it is replaced;
     elsewhere it is replaced. The earlier one stays and can be loaded as owner/name@revision.
+
+    Without REF, what cellbank.lock in this folder names is brought, as by `cellbank sync`.
     """
     from cellbank.api import having
+
+    if ref is None:
+        options = (where, kind, path, kinds, sample, no_related, metadata_only, all_)
+        _install_locked(console, from_, any(options), dry_run=dry_run)
+        return
 
     with console.watching() as watch:
         done = having.install(
@@ -83,6 +90,21 @@ def install(
         console.show(done, _would_come(done))
     elif console.json:
         console.done(done, "")
+
+
+def _install_locked(
+    console: Console, from_: str | None, has_options: bool, *, dry_run: bool
+) -> None:
+    """Bring what the lock file of this folder names."""
+    from pathlib import Path
+
+    from cellbank.cli.locking import FILE, run_sync
+
+    if has_options:
+        raise click.UsageError("name the package that a part is to be chosen of")
+    if not Path(FILE).exists():
+        raise click.UsageError(f"no package is named, and there is no {FILE} in this folder")
+    run_sync(console, FILE, from_, dry_run=dry_run)
 
 
 def _would_come(done: "Installation") -> list[str]:

@@ -9,10 +9,11 @@
     ├── NotSignedIn (3)      Forbidden
     ├── NotFound (4)         PackageNotFound RevisionNotFound EntryNotFound NotInstalled NotFetched
     │                        LeftOut RemoteNotFound AttributeNotFound
-    ├── IntegrityError (5)   DigestMismatch NotCanonical BadPack Damaged ChainRefused
-    ├── NetworkError (6)     Unreachable BadAnswer
+    │                        ChannelNotFound AxisNotFound
+    ├── IntegrityError (5)   DigestMismatch NotCanonical BadPack Damaged ChainRefused OtherContent
+    ├── NetworkError (6)     Unreachable BadAnswer Offline
     ├── DiskError (7)        DiskFull NewerFormat
-    ├── Conflict (8)         PushConflict NameConflict WouldOverwrite OtherRemote
+    ├── Conflict (8)         PushConflict NameConflict WouldOverwrite OtherRemote RemoteMoved
     └── Interrupted (130)
 
 ``error.message`` says what failed, ``error.advice`` what to do, ``str(error)`` both. ``args`` are
@@ -248,9 +249,12 @@ class NotInstalled(NotFound):
 class NotFetched(NotFound):
     """The entry belongs to the package, but its bytes were not installed."""
 
-    def __init__(self, package: str, path: str) -> None:
+    def __init__(self, package: str, path: str, reason: str = "") -> None:
         self.message = f"{package}/{path} was not installed with the rest"
         self.advice = f"Fetch it: cellbank install {package}/{path}"
+        if reason:
+            self.message = f"{package}/{path} is not here, and {reason}"
+            self.advice = f"Fetch it: cellbank fetch {package}/{path}"
 
 
 class LeftOut(NotFetched, EntryNotFound):
@@ -321,6 +325,19 @@ class NotCanonical(IntegrityError):
         self.advice = "It was not accepted. It was damaged, or written by a program that errs."
 
 
+class OtherContent(IntegrityError):
+    """What is to be brought is not what it was when it was written down."""
+
+    def __init__(self, package: str, expected: str, found: str) -> None:
+        self.message = (
+            f"{package}: what is locked does not select the same entries any more "
+            f"(expected the list {expected[:12]}, found {found[:12]})"
+        )
+        self.advice = (
+            "The lock file was changed. Write it anew: cellbank lock. Nothing was changed."
+        )
+
+
 class BadPack(IntegrityError):
     """A pack that breaks the format."""
 
@@ -361,6 +378,14 @@ class Unreachable(NetworkError):
     def __init__(self, where: str, reason: str) -> None:
         self.message = f"{where}: {reason}"
         self.advice = "Check the address and the network, then run the same command: it goes on."
+
+
+class Offline(NetworkError):
+    """The network is needed, and not to be used."""
+
+    def __init__(self, where: str) -> None:
+        self.message = f"{where} was not asked: CELLBANK_OFFLINE is set"
+        self.advice = "Unset it to use the network. What is here: cellbank ls"
 
 
 class BadAnswer(NetworkError):
@@ -461,6 +486,16 @@ class OtherRemote(Conflict):
                 f"{asked} is another place than the one {package} is here from: made anew?"
             )
         self.advice = f"To replace it: cellbank install {package} --from {asked}"
+
+
+class RemoteMoved(Conflict):
+    """Another place is found where a remote was."""
+
+    def __init__(self, package: str, remote: str, address: str) -> None:
+        self.message = (
+            f"{address} is another place than the remote {remote[:12]} that {package} is locked to"
+        )
+        self.advice = "Say where that is now: cellbank sync --from REMOTE. Nothing was changed."
 
 
 class Interrupted(CellbankError, KeyboardInterrupt):

@@ -150,15 +150,45 @@ class Installed(msgspec.Struct, frozen=True, omit_defaults=True):
     tables: dict[str, Table] = {}
 
 
+def want_to(want: Want) -> Any:
+    """Return what is wanted as documents have it: `all`, `metadata` or an object."""
+    if want.everything:
+        return "all"
+    return "metadata" if want == Want(metadata=True) else msgspec.to_builtins(want)
+
+
+def want_from(given: Any) -> Want:
+    """Return what a document says is wanted.
+
+    Raises `NotCanonical`: It says nothing that is known here.
+    """
+    match given:
+        case "all":
+            return Want()
+        case "metadata":
+            return Want(metadata=True)
+    try:
+        if isinstance(given, dict):
+            _check_fields(given, Want)
+            for one in given.get("also", ()):
+                _check_fields(one, Choice)
+        return msgspec.convert(given, Want)
+    except (msgspec.ValidationError, TypeError, AttributeError) as error:
+        raise NotCanonical("what is wanted", str(error)) from None
+
+
+def _check_fields(given: dict[str, Any], kind: type[Choice]) -> None:
+    """Refuse a field that is not known: what a newer cellbank wants is more than we would bring."""
+    if unknown := sorted(given.keys() - {*kind.__struct_fields__}):
+        raise NotCanonical("what is wanted", f"{unknown[0]!r:.60} is not known here")
+
+
 def encode_installed(installed: Installed) -> bytes:
     """Return the canonical bytes."""
     document = msgspec.to_builtins(installed)
-    want = installed.want
-    if want.everything:
-        document["want"] = "all"
-    elif want == Want(metadata=True):
-        document["want"] = "metadata"
-    return canonical.encode({"format": 1, **document}, "an installed package")
+    document.pop("want", None)
+    want = want_to(installed.want)
+    return canonical.encode({"format": 1, **document, "want": want}, "an installed package")
 
 
 def decode_installed(data: bytes, where: str) -> Installed:
@@ -166,14 +196,10 @@ def decode_installed(data: bytes, where: str) -> Installed:
     document = canonical.decode(data, where)
     if not isinstance(document, dict) or document.get("format") != 1:
         raise NotCanonical(where, "not of format 1")
-    match document.get("want"):
-        case "all":
-            document["want"] = {}
-        case "metadata":
-            document["want"] = {"metadata": True}
+    want = want_from(document.pop("want", {}))
     try:
         installed = msgspec.convert(document, Installed)
         check_tables(installed.tables)
     except (msgspec.ValidationError, RuleBroken) as error:
         raise NotCanonical(where, str(error)) from None
-    return installed
+    return msgspec.structs.replace(installed, want=want)

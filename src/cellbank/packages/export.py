@@ -83,7 +83,7 @@ def export(
     _check_folder(folder, wanted, force=force)
     total = sum(entry.size for entry in wanted.values())
     _check_room(folder, total)
-    if lacking := _lacking(view, wanted.values()):
+    if lacking := view.lacking(sorted(wanted.values(), key=attrgetter("path"))):
         view.fetch(lacking, watch)
         _check_room(folder, total)
     counter = Counter("export", total, watch)
@@ -121,19 +121,6 @@ def _check_room(folder: str, needed: int) -> None:
     free = disk.free_bytes(os.path.abspath(folder))
     if needed > free:
         raise DiskFull(folder, needed, free)
-
-
-def _lacking(view: View, entries: Iterable[Entry]) -> list[Entry]:
-    """Return the entries whose bytes are not in the store."""
-    listed = sorted(entries, key=attrgetter("path"))
-    small = {entry.digest for entry in listed if entry.size < SMALL_BELOW}
-    absent = small - view.store.has_small(view.package, small)
-    return [
-        entry
-        for entry in listed
-        if entry.digest in absent
-        or (entry.size >= SMALL_BELOW and not view.store.object_path(entry.digest, entry.size))
-    ]
 
 
 def _write_small(view: View, wanted: dict[str, Entry], tree: disk.Tree, counter: Counter) -> None:

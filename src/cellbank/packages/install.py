@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from cellbank.model.errors import IntegrityError, OtherRemote
+from cellbank.model.errors import IntegrityError, OtherContent, OtherRemote
 from cellbank.model.log import Kept, Table
 from cellbank.model.progress import Said, Watcher, ignore
 from cellbank.model.reference import Package, Reference
@@ -98,6 +98,7 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
             tables = fetch_tables(store, remote, package, tables, options.watch)
         asked = Asked(store, package, revision, reader, tables)
         selected = everything(asked) if want.everything else select(want, asked, options.choose)
+        _check_exact(package, selected.want, options.exact)
         want = selected.want
         _say_what(package, want, options, say)
         plan = transfer.plan_fetch(selected.entries, transfer.present_in(store, package))
@@ -144,6 +145,17 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         compact(store, package, [revision, *record.earlier])
         changed = bool(plan or plan.parts) or record != before
         return msgspec.structs.replace(result, changed=changed)
+
+
+def _check_exact(package: Package, want: Want, exact: Want | None) -> None:
+    """Raise `OtherContent` if what was written down selects something else than it did."""
+    for expected, found in zip(_lists_of(exact), _lists_of(want), strict=True):
+        if expected and expected != found:
+            raise OtherContent(str(package), expected, found)
+
+
+def _lists_of(want: Want | None) -> tuple[str, str]:
+    return (want.list, want.shown) if want is not None else ("", "")
 
 
 def _say_what(package: Package, want: Want, options: Options, say: Callable[[str], None]) -> None:

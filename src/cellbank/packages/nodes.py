@@ -2,19 +2,24 @@
 
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, Final, overload
 
+import msgspec
+
 from cellbank.model.digest import SMALL_BELOW
 from cellbank.model.errors import AmbiguousAttribute, Damaged, EntryNotFound, LeftOut, NotFetched
+from cellbank.model.log import Table
 from cellbank.model.manifest import Entry, ManifestReader
 from cellbank.model.names import aliases, fixed_names, near
 from cellbank.model.progress import Watcher
 from cellbank.model.reference import Package
 from cellbank.model.shown import shower
+from cellbank.model.want import Installed
+from cellbank.packages.policy import Policy
 from cellbank.storage.store import Store
 
 if TYPE_CHECKING:
@@ -28,20 +33,38 @@ HEAD, TAIL = 12, 6
 class View:
     """One revision of a package in a store, and the children of its groups read so far."""
 
-    def __init__(self, store: Store, package: Package, revision: str, *, current: bool) -> None:
+    is_far = False
+    address: str | None = None
+
+    def __init__(
+        self,
+        store: Store,
+        package: Package,
+        revision: str,
+        *,
+        current: bool,
+        policy: Policy | None = None,
+    ) -> None:
         self.store = store
         self.package = package
         self.revision = revision
         self.current = current
-        self.whole: ManifestReader = store.reader(package, revision)
+        self.policy = policy
+        self.whole = self._whole()
         self.reader = self._shown() if current else self.whole
         self._origin: Origin | None = None
         self._children: dict[str, tuple[list[str], list[str]]] = {}
         self._groups: dict[str, dict[str, bool]] = {}
 
+    def _whole(self) -> ManifestReader:
+        return self.store.reader(self.package, self.revision)
+
+    def _installed(self) -> Installed | None:
+        return self.store.installed(self.package)
+
     def _shown(self) -> ManifestReader:
         """Return the manifest of what the tree shows: of a subset, of what was chosen."""
-        installed = self.store.installed(self.package)
+        installed = self._installed()
         if installed is None or not installed.want.is_subset:
             return self.whole
         return self.store.reader(self.package, installed.want.shown or installed.want.list)
@@ -66,13 +89,14 @@ class View:
             self._children[path] = self.reader.children(path)
         return self._children[path]
 
-    def origin(self) -> "Origin | None":
+    def origin(self, *, anyhow: bool = False) -> "Origin | None":
         """Return where entries come from that are not here; None where they stay away.
 
-        They come where the package was installed with its metadata only.
+        They come where the package was installed with its metadata only; with `anyhow` from
+        wherever a package came from, for who asks for them by name.
         """
-        installed = self.store.installed(self.package)
-        if installed is None or not installed.want.is_sparse:
+        installed = self._installed()
+        if installed is None or not (installed.want.is_sparse or (anyhow and installed.address)):
             return None
         if self._origin is None or not self._origin.is_of(installed):
             from cellbank.packages.origin import Origin
@@ -85,7 +109,48 @@ class View:
         origin = self.origin()
         if origin is None:
             raise NotFetched(str(self.package), entries[0].path)
+        origin.permit(entries, self.policy)
         origin.fetch(entries, watch)
+
+    def open_far(self, entry: Entry) -> IO[bytes]:
+        """Open an entry that is not here, by parts; raises `NotFetched` where it stays away."""
+        origin = self.origin()
+        if origin is None:
+            raise NotFetched(str(self.package), entry.path)
+        origin.permit([entry], self.policy)
+        return origin.open(entry)
+
+    def lacking(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Return those of the entries whose bytes are not in the store."""
+        listed = list(entries)
+        small = {entry.digest for entry in listed if entry.size < SMALL_BELOW}
+        absent = small - self.store.has_small(self.package, small)
+        return [
+            entry
+            for entry in listed
+            if entry.digest in absent
+            or (entry.size >= SMALL_BELOW and not self.store.object_path(entry.digest, entry.size))
+        ]
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether all documents of the tree can be read, so that none need be looked for."""
+        if self.is_far:
+            return True
+        installed = self._installed()
+        if installed is None or installed.revision != self.revision:
+            return False
+        want = installed.want
+        return want.everything or want.metadata or want.is_subset
+
+    def tables(self) -> Mapping[str, Table]:
+        """Return the metadata tables of the revision by kind, as far as they are known here."""
+        return self.store.tables(self.package, self.revision)
+
+    def table_file(self, kind: str) -> str | None:
+        """Return the Parquet file of a kind, or None where it is not here."""
+        table = self.tables().get(kind)
+        return None if table is None else self.store.file_of(self.package, table)
 
     @property
     def label(self) -> str:
@@ -236,7 +301,7 @@ class GroupNode:
         return (str(self._view.package), self._view.revision, self._path)
 
     def __reduce__(self) -> Any:
-        return _reopen, (*_how_to_reopen(self._view), self._path)
+        return _reopen, (How.of(self._view), self._path)
 
     # --- as text
 
@@ -271,6 +336,8 @@ class PackageNode(GroupNode):
         return super().__getattr__(name)
 
     def _title(self) -> str:
+        if isinstance(self._view.address, str):
+            return f"<PackageNode '{self._view.address}/{self._view.label}'>"
         path = self._view.store.owner_of(self._view.package).installed_path(self._view.package)
         if not self._view.current:
             path = f"{path}@{self._view.revision[:12]}"
@@ -370,10 +437,7 @@ class DataNode:
             path = view.store.file_of(view.package, entry)
             if path is not None:
                 return open(path, "rb")
-        origin = view.origin()
-        if origin is None:
-            raise NotFetched(str(view.package), self._path)
-        return origin.open(entry)
+        return view.open_far(entry)
 
     def bytes(self) -> bytes:
         """Return all the bytes, checked; they are fetched as when the node is called."""
@@ -422,7 +486,7 @@ class DataNode:
         return (str(self._view.package), self._view.revision, self._path)
 
     def __reduce__(self) -> Any:
-        return _reopen, (*_how_to_reopen(self._view), self._path)
+        return _reopen, (How.of(self._view), self._path)
 
 
 def safe_filename(name: str) -> str:
@@ -438,28 +502,45 @@ def open_package(store: Store, package: Package, revision: str, *, current: bool
     return PackageNode(View(store, package, revision, current=current), "")
 
 
-def _how_to_reopen(view: View) -> tuple[str, tuple[str, ...], str, str, str, bool]:
-    store, package = view.store, view.package
-    paths = tuple(other.root for other in store.borrowed)
-    return (store.root, paths, package.owner, package.name, view.revision, view.current)
+class How(msgspec.Struct, frozen=True):
+    """How to open a revision again in another process; who could be asked is not there."""
+
+    root: str
+    paths: tuple[str, ...]
+    owner: str
+    name: str
+    revision: str
+    current: bool
+    address: str | None
+    policy: str
+
+    @classmethod
+    def of(cls, view: View) -> "How":
+        """Return how to open the revision of a view."""
+        store, package = view.store, view.package
+        paths = tuple(other.root for other in store.borrowed)
+        policy = view.policy.what if view.policy is not None else ""
+        here = (store.root, paths, package.owner, package.name, view.revision, view.current)
+        return cls(*here, view.address, policy)
+
+    def open(self) -> View:
+        """Open the revision."""
+        store, package = Store.at(self.root, self.paths), Package(self.owner, self.name)
+        policy = Policy(self.policy) if self.policy else None
+        if self.address is None:
+            return View(store, package, self.revision, current=self.current, policy=policy)
+        from cellbank.packages.far import FarView
+
+        return FarView(store, package, self.revision, self.address, policy)
 
 
-_reopened: dict[tuple[Any, ...], View] = {}
+_reopened: dict[tuple[int, How], View] = {}
 
 
-def _reopen(
-    root: str,
-    paths: tuple[str, ...],
-    owner: str,
-    name: str,
-    revision: str,
-    current: bool,
-    path: str,
-) -> "GroupNode | DataNode":
+def _reopen(how: How, path: str) -> "GroupNode | DataNode":
     """Return a node that was pickled, in this process."""
-    key = (os.getpid(), root, paths, owner, name, revision, current)
+    key = (os.getpid(), how)
     if key not in _reopened:
-        store = Store.at(root, paths)
-        _reopened[key] = View(store, Package(owner, name), revision, current=current)
+        _reopened[key] = how.open()
     node: GroupNode | DataNode = PackageNode(_reopened[key], "")
     return node[path] if path else node  # type: ignore[index]

@@ -2,6 +2,7 @@
 
 from cellbank import config as _config
 from cellbank.config import Config
+from cellbank.model.errors import Offline
 from cellbank.storage.cache import FOLDER, Cache
 from cellbank.storage.remote import BucketRemote, Remote
 from cellbank.storage.store import Store
@@ -18,7 +19,9 @@ def open_cache(config: Config, store: Store) -> Cache:
 
 
 def open_remote(config: Config, address: str, *, create: bool = False) -> Remote:
-    """Return the remote at an address."""
+    """Return the remote at an address; raises `Offline` where the network is not to be used."""
+    if config.offline and _is_far(address):
+        raise Offline(address)
     if address.startswith(("http://", "https://")):
         from cellbank.storage.http_client import normal_address
         from cellbank.storage.http_remote import HttpRemote
@@ -28,3 +31,7 @@ def open_remote(config: Config, address: str, *, create: bool = False) -> Remote
         token = _config.token_for(config, address) or _config.token_for(config, normal)
         return HttpRemote(address, token, config.timeout)
     return BucketRemote.open(address, create=create)
+
+
+def _is_far(address: str) -> bool:
+    return "://" in address and not address.startswith(("file://", "memory://"))

@@ -14,6 +14,7 @@ from cellbank.model.reference import Package
 from cellbank.model.want import Installed
 from cellbank.model.watching import default_watcher
 from cellbank.packages.opening import open_cache, open_remote
+from cellbank.packages.policy import Policy
 from cellbank.storage import transfer
 from cellbank.storage.compact import compact
 from cellbank.storage.pieces import Far, Pieces, RemoteFile
@@ -42,6 +43,7 @@ class Origin:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._fetching: dict[str, threading.Lock] = {}
+        self._permitted: set[str] = set()
         self._remote: Remote | None = None
         cache = open_cache(self._config, store)
         self._far = Far(package, installed.address, self._open_once, self._near, cache)
@@ -49,6 +51,19 @@ class Origin:
     def is_of(self, installed: Installed) -> bool:
         """Whether this serves what is installed now, in this process: connections do not fork."""
         return self._installed == installed and self._process == os.getpid()
+
+    def permit(self, entries: Sequence[Entry], policy: Policy | None) -> None:
+        """Raise `NotFetched` unless entries that are not here may come; None is what is set."""
+        policy = policy or Policy(self._config.fetch)
+        with self._lock:
+            new = [entry for entry in entries if entry.digest not in self._permitted]
+        policy.permit(self._package, new, self._installed.address)
+        with self._lock:
+            self._permitted |= {entry.digest for entry in new}
+
+    def plan(self, entries: Sequence[Entry]) -> transfer.Plan:
+        """Return what of entries would be fetched."""
+        return transfer.plan_fetch(entries, transfer.present_in(self._store, self._package))
 
     def fetch(self, entries: Sequence[Entry], watch: Watcher | None = None) -> None:
         """Bring entries whole into the store; on return they are durable.
@@ -59,7 +74,7 @@ class Origin:
         """
         store, package = self._store, self._package
         with self._alone_with(entries[0]), store.transaction():
-            plan = transfer.plan_fetch(entries, transfer.present_in(store, package))
+            plan = self.plan(entries)
             if not plan and not plan.parts:
                 return
             remote = open_remote(self._config, self._installed.address)

@@ -5,9 +5,9 @@ its field of view and the other segmentations of that. Nothing brings the other 
 well, a plate or a line.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 from cellbank.cells.kinds import GROUPS, KINDS, relations_of
 from cellbank.model.errors import BadInput, BadQuestion
@@ -133,7 +133,7 @@ def brought_by(group: str) -> list[str]:
     return [name for name in lists if name in CULTURE] if group in CULTURE else lists
 
 
-Row = tuple[object, ...]
+Row = tuple[Any, ...]
 
 
 def _rows(choice: Choice, group: str, columns: Sequence[str], asked: Asked) -> list[Row]:

@@ -12,7 +12,7 @@ from cellbank.model.digest import SMALL_BELOW, digest_of, is_digest
 from cellbank.model.errors import IntegrityError
 from cellbank.model.manifest import Entry, decode_header, decode_page
 from cellbank.model.reference import Package
-from cellbank.model.want import Installed, decode_installed
+from cellbank.model.want import decode_installed
 from cellbank.storage import disk
 from cellbank.storage.compact import sorts
 from cellbank.storage.layout import object_key
