@@ -5,10 +5,9 @@ checked before it is used, and nothing is read but the directories. Pixels are t
 TIFF 6.0 (1992) and BigTIFF.
 """
 
-import copy
 import struct
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -98,25 +97,37 @@ class Directories:
         ):
             raise self._bad("this is no TIFF file")
         self.big = version == 43
-        self._count = struct.Struct(f"{order}{'Q' if self.big else 'H'}")
-        self._next = struct.Struct(f"{order}{'Q' if self.big else 'I'}")
-        self._entry = struct.Struct(f"{order}{'HHQ8s' if self.big else 'HHI4s'}")
-        self._codes = _CODES_BIG if self.big else _CODES
-        self._sizes = {kind: struct.calcsize(code) for kind, code in self._codes.items()}
-        self._telling = {struct.pack(f"{order}H", tag) for tag in _TELLING}
+        self._prepare()
         first = self._next.unpack(window.at(8 if self.big else 4, self._next.size))[0]
         self.offsets = list(self._walk(first))
         if not self.offsets:
             raise self._bad("it has no pages")
         self.first = self.page(0)
 
+    def _prepare(self) -> None:
+        order = self.order
+        self._count = struct.Struct(f"{order}{'Q' if self.big else 'H'}")
+        self._next = struct.Struct(f"{order}{'Q' if self.big else 'I'}")
+        self._entry = struct.Struct(f"{order}{'HHQ8s' if self.big else 'HHI4s'}")
+        self._codes = _CODES_BIG if self.big else _CODES
+        self._sizes = {kind: struct.calcsize(code) for kind, code in self._codes.items()}
+        self._telling = {struct.pack(f"{order}H", tag) for tag in _TELLING}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: getattr(self, key) for key in ("name", "order", "big", "offsets", "first")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become what was sent from another process; to be read `over` a window of this one."""
+        self.__dict__.update(state)
+        self._prepare()
+
     def __len__(self) -> int:
         return len(self.offsets)
 
     def over(self, window: Window) -> "Directories":
         """Return the same directories, read through another window."""
-        other = copy.copy(self)
-        other._window = window
+        other = object.__new__(Directories)
+        other.__dict__.update(self.__dict__, _window=window)
         return other
 
     def _bad(self, reason: str) -> BadImage:
