@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from statistics import median
 
-from images import IMPORT_SECONDS, IMPORTS, Found, Measured, Task
+from image_processes import IMPORT_SECONDS, IMPORTS, SHOWN_SECONDS, Far
+from images import Found, Measured, Task
 from measure import Sample
 from measure import median as middle
 from tables import MB, is_met, table
@@ -79,3 +80,31 @@ def imports_table(found: dict[str, list[Sample] | str]) -> list[str]:
             )
         )
     return [*table(rows), *(f"{name}: {why}." for name, why in missing.items())]
+
+
+def far_table(found: dict[str, Far]) -> list[str]:
+    """Return the table of one plane of an image that lies in a registry."""
+    ways = found["whole"], found["afar"]
+    return table(
+        [
+            ("step", "installed whole, ms", "from afar, ms"),
+            *(
+                (step, *(_ms(median(way.seconds[step])) for way in ways))
+                for step in ways[0].seconds
+            ),
+            ("MB over HTTP", *(f"{way.bytes / MB:.1f}" for way in ways)),
+            ("requests", *(str(way.requests) for way in ways)),
+        ]
+    )
+
+
+def shown_table(found: dict[str, list[float]], *, quick: bool) -> list[str]:
+    """Return the table of a package that shows itself."""
+    rows = [("step", "ms", "aim", "met")]
+    for step, took in found.items():
+        if step.startswith("kB"):
+            continue
+        aimed = step == "shown, nothing cached" and not quick
+        good = is_met(median(took), SHOWN_SECONDS) if aimed else ""
+        rows.append((step, _ms(median(took)), f"{SHOWN_SECONDS:.0f} s" if aimed else "", good))
+    return [*table(rows), "", f"It is {median(found['kB']):.0f} kB of HTML."]

@@ -222,7 +222,7 @@ def _measured(images: Images, task: Task, rounds: int) -> Measured:
         for worker in workers.values():
             worker.turn(task.batch)
         for number in range(rounds):
-            images.loads.append(_load(images.patience))
+            images.loads.append(load_at_rest(images.patience))
             at = number % len(ways)
             for way in (*ways[at:], *ways[:at]):
                 seconds[way].append(workers[way].turn(task.batch))
@@ -237,7 +237,8 @@ def _measured(images: Images, task: Task, rounds: int) -> Measured:
     return found
 
 
-def _load(patience: float) -> float:
+def load_at_rest(patience: float) -> float:
+    """Return the load average, when the machine came to rest or patience came to an end."""
     settle(patience)
     return float(Path("/proc/loadavg").read_text().partition(" ")[0])
 
@@ -295,29 +296,3 @@ def _working(command: list[str], way: str) -> Iterator[Worker]:
         process.stdin.close()
         process.wait()
         process.stdout.close()
-
-
-IMPORTS = {
-    "cellbank.images": ("", "import cellbank.images"),
-    "cellbank.images.open": ("", "import cellbank.images; cellbank.images.open"),
-    "numpy": ("", "import numpy"),
-    "tifffile": ("", "import tifffile"),
-    "BioImage": ("bioio", "from bioio import BioImage"),
-    "AICSImage": ("aicsimageio", "from aicsimageio import AICSImage"),
-}
-IMPORT_SECONDS = 0.150
-
-
-def imports(images: Images, rounds: int) -> dict[str, list[Sample] | str]:
-    """Return what processes take that import something and end; or why they cannot."""
-    found: dict[str, list[Sample] | str] = defaultdict(list)
-    for _ in range(rounds):
-        images.loads.append(_load(images.patience))
-        found["python"].append(run([sys.executable, "-c", "pass"])[0])
-        for name, (peer, words) in IMPORTS.items():
-            python, missing = images.python(peer)
-            if missing:
-                found[name] = missing
-            else:
-                found[name].append(run([python, "-c", words])[0])
-    return found

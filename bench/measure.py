@@ -167,14 +167,17 @@ def _peak(process: int) -> int:
 
 
 class CountingPassage:
-    """Lies before a registry and counts the requests that go through; too slow to time anything."""
+    """Lies before a registry and counts the requests that go through, and the bytes that come back.
+
+    It is too slow to time anything.
+    """
 
     def __init__(self, url: str) -> None:
         host, _, port = url.rpartition("/")[2].rpartition(":")
         self._target = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.requests = 0
+        self.requests = self.bytes = 0
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -198,6 +201,9 @@ class CountingPassage:
                         return
                     if ready is client:
                         before = self._count(before, data)
+                    else:
+                        with self._lock:
+                            self.bytes += len(data)
                     (server if ready is client else client).sendall(data)
 
     def _count(self, before: bytes, data: bytes) -> bytes:

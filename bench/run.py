@@ -15,9 +15,10 @@ from contextlib import closing
 from pathlib import Path
 
 from families import CELLS, FIELDS, Family, room_for_fields
-from image_tables import images_table, imports_table
+from image_processes import SHOWN, SHOWN_SMALL, far, imports, shown
+from image_tables import far_table, images_table, imports_table, shown_table
 from images import ROUNDS as IMAGE_ROUNDS
-from images import Images, imports, measured
+from images import Images, measured
 from steps import Files, manifest_steps, start_steps
 from tables import family_table, files_table, growth, manifest_table, start_table
 
@@ -150,6 +151,14 @@ def _images(given: argparse.Namespace, folder: Path, kind: str) -> Iterator[tupl
     with closing(images):
         lines = images_table(measured(images, rounds), quick=given.quick)
     yield f"Images on {kind}, median of {rounds}", lines
+    if not given.no_http:
+        say("images: over HTTP")
+        lines = far_table(far(images, given.command, min(rounds, given.runs)))
+        yield f"One plane over HTTP, median of {min(rounds, given.runs)}", lines
+    say("images: showing a package")
+    count = SHOWN_SMALL if given.quick else SHOWN
+    lines = shown_table(shown(images, given.command, rounds), quick=given.quick)
+    yield f"A package of {count} fields of view shows itself, median of {rounds}", lines
     lines = imports_table(imports(images, rounds))
     loads = f"Load average before a round: {min(images.loads):.1f} to {max(images.loads):.1f}."
     shutil.rmtree(folder)

@@ -49,3 +49,16 @@ def test_imports_are_measured(lines: list[list[str]]) -> None:
     names = [cells[0] for cells in lines if len(cells) == 6]
 
     assert ["import", "python", "cellbank.images", "cellbank.images.open"] == names[:4]
+
+
+def test_a_plane_from_afar_is_less_than_the_image(lines: list[list[str]]) -> None:
+    rows = {step: cells for step, *cells in lines if len(cells) == 2}
+
+    assert ["installed whole, ms", "from afar, ms"] == rows["step"]
+    assert all(int(count) > 0 for count in rows["requests"])
+
+
+def test_a_package_shows_itself(lines: list[list[str]]) -> None:
+    steps = [cells[0] for cells in lines if len(cells) == 4]
+
+    assert ["step", "load", "shown, nothing cached", "shown again"] == steps
