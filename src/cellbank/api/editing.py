@@ -52,4 +52,8 @@ def _draft_of(view: View, config: Config, watch: Watcher) -> Draft:
     def stamp(message: str) -> Stamp:
         return Stamp(config.author, now(), message)
 
-    return Draft(view, stamp, watch)
+    if view.whole.header.kind != "cell_lines":
+        return Draft(view, stamp, watch)
+    from cellbank.cells.record_draft import RecordDraft
+
+    return RecordDraft(view, stamp, watch)

@@ -72,7 +72,7 @@ class Making:
                 whole.root,
                 self._sources(readme, schema),
                 stamp=stamp,
-                prepared=Prepared("cell_lines", tables.write, stager),
+                prepared=Prepared("cell_lines", lambda _: tables.write(), stager),
             )
         finally:
             tables.close()

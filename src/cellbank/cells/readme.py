@@ -26,12 +26,17 @@ class Channels:
             note = channel.get("note") or ""
             self._seen[str(channel.get("dye_name")), bool(channel.get("use")), str(note)] += 1
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the rows of the table of channels, by name."""
-        return [
-            {"name": _cell(name), "use": use, "note": _cell(note), "count": count}
-            for (name, use, note), count in sorted(self._seen.items())
-        ]
+    def lines(self) -> list[str]:
+        """Return the lines of the table of channels, by name; none without channels."""
+        if not self._seen:
+            return []
+        noted = any(note for _, _, note in self._seen)
+        made = ["| channel | real data | fields of view |" + " note |" * noted]
+        made.append("|---|---|---:|" + "---|" * noted)
+        for (name, use, note), count in sorted(self._seen.items()):
+            line = f"| {_cell(name)} | {'yes' if use else 'no'} | {count:,} |"
+            made.append(line + f" {_cell(note)} |" * noted)
+        return made
 
 
 def readme_of(package: str, member: Member, recipe: Recipe, channels: Channels, axes: str) -> bytes:
@@ -41,7 +46,6 @@ def readme_of(package: str, member: Member, recipe: Recipe, channels: Channels, 
     """
     owner, name = package.split("/")
     counts = counts_of(member)
-    rows = channels.rows()
     shown = {
         **msgspec.structs.asdict(recipe),
         "package": package,
@@ -49,24 +53,22 @@ def readme_of(package: str, member: Member, recipe: Recipe, channels: Channels, 
         "name": name,
         "title": member.title,
         "about": member.about,
-        "groups": [
-            {
-                "name": group,
-                "count": count,
-                "words": KIND_OF[group].words,
-                "image": bool(count) and KIND_OF[group].image and group != "wells",
-            }
-            for group, count in sorted(counts.items())
-        ],
+        "groups": [group_line(group, count) for group, count in sorted(counts.items())],
         "example_path": f"fovs/{min(member.chosen['fovs'], default='ID')}",
         "counted": counts["fovs"],
         "axes": axes,
         "shown": _shown(axes),
-        "channels": rows,
-        "noted": any(row["note"] for row in rows),
+        "channels": channels.lines(),
         "condition": _condition(recipe),
     }
     return (_template().render(shown).strip() + "\n").encode()
+
+
+def group_line(group: str, count: int) -> str:
+    """Return the line of a group in the table of contents."""
+    image = bool(count) and KIND_OF[group].image and group != "wells"
+    words = KIND_OF[group].words + ", with their images" * image
+    return f"| `{group}` | {count:,} | {words} |"
 
 
 KIND_OF = {kind.group: kind for kind in KINDS.values()}

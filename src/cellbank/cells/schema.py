@@ -74,6 +74,17 @@ class Seen:
             return self._first[1][:SHOWN_ITEMS] if self._first else []
         return min(self._distinct - {None}, key=self._order, default=None)
 
+    def least(self, other: Any) -> Any:
+        """Return the example, or a value from elsewhere where that comes before it."""
+        own = self.example()
+        if self._is_list or own is None:
+            return other
+        try:
+            return min(own, other, key=self._order)
+        except TypeError:
+            # What stands there is of another type, or no day.
+            return own
+
     def types(self) -> list[str]:
         """Return the names of the types seen."""
         return sorted(_TYPE_NAMES[kind] for kind in self._types)

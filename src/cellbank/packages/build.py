@@ -1,6 +1,6 @@
 """Building: files become entries, objects and packs in the store, and a record in the log."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from operator import attrgetter
@@ -63,7 +63,7 @@ class Shelf(Protocol):
         """Let the collection that condemned an object see that it came again."""
 
 
-def _no_tables() -> Mapping[str, bytes]:
+def _no_tables(_entries: Sequence[Entry]) -> Mapping[str, bytes]:
     return {}
 
 
@@ -71,14 +71,14 @@ class Prepared(msgspec.Struct, frozen=True):
     """What a build adds whose sources were prepared: not any files, but records.
 
     `kind` stands in the header; `tables` makes the metadata tables that the log names with the
-    revision, asked for when all sources were taken; what is on the `shelf` is not read again.
+    revision, of the entries, when all sources were taken; what is on the `shelf` is not read again.
     `carried` are entries that come beside the sources, as they are. `want` is what will be wanted
     of the package here; `lists` makes the lists in it: `list` or `shown` → whether an entry is
     on it.
     """
 
     kind: str = "files"
-    tables: Callable[[], Mapping[str, bytes]] = _no_tables
+    tables: Callable[[Sequence[Entry]], Mapping[str, bytes]] = _no_tables
     shelf: Shelf | None = None
     carried: Iterable[Carried] = ()
     want: Want = Want()
@@ -418,7 +418,7 @@ def build(
         want = builder.want(prepared, entries, batch)
         known = store.tables(package, made.revision)
         if not builder.has_tables(known):
-            known = builder.tables(prepared.tables(), stamp.writer, batch)
+            known = builder.tables(prepared.tables(entries), stamp.writer, batch)
         batch.commit()
         store.packs(package).refresh()
         builder.check_spared()

@@ -249,46 +249,44 @@ class Draft:
 
     def _build(self, stamp: Stamp, watch: Watcher, executor: Executor | None) -> Built:
         """Build it: entries that were not touched are carried, whoever made them."""
-        self._edits.check()
+        edits = self._complete()
+        edits.check()
         return build(
             self._view.store,
             self._view.package,
             "",
-            self._edits.sources(),
+            edits.sources(),
             stamp=stamp,
-            prepared=self._prepared(),
+            prepared=self._prepared(edits),
             watch=watch,
             executor=executor,
         )
 
-    def _prepared(self) -> Prepared:
+    def _complete(self) -> Edits:
+        """Return all that is put in place, with what follows from it."""
+        return self._edits
+
+    def _prepared(self, edits: Edits) -> Prepared:
         """Return what is built beside what was set."""
-        want, lists = self._wanted()
+        want, lists = self._wanted(edits)
         return Prepared(
             self._view.whole.header.kind,
             shelf=_Bare(StatCache(self._view.store, "")),
-            carried=self._edits.carried(),
+            carried=edits.carried(),
             want=want,
             lists=lists,
         )
 
-    def _wanted(self) -> tuple[Want, dict[str, Callable[[Entry], bool]]]:
+    def _wanted(self, edits: Edits) -> tuple[Want, dict[str, Callable[[Entry], bool]]]:
         """Return what will be wanted here, and what is on its lists: what was, and what was set."""
         lists: dict[str, Callable[[Entry], bool]] = {}
         for name in ("list", "shown"):
             revision = getattr(self._want, name)
             if revision:
                 reader = self._view.store.reader(self._view.package, revision)
-                lists[name] = self._listed({(entry.path, entry.digest) for entry in reader})
+                before = {(entry.path, entry.digest) for entry in reader}
+                lists[name] = _listed(before, edits.put)
         return self._want, lists
-
-    def _listed(self, before: AbstractSet[tuple[str, str]]) -> Callable[[Entry], bool]:
-        paths, digests = {path for path, _ in before}, {digest for _, digest in before}
-        # What was moved is wanted where it is now.
-        return lambda entry: (
-            (entry.path in paths or (entry.path in self._edits.put and entry.digest in digests))
-            or isinstance(self._edits.put.get(entry.path), Source)
-        )
 
     def _check_tip(self) -> None:
         installed = self._view.store.installed(self._view.package)
@@ -338,6 +336,18 @@ class Draft:
         """Raise `BadInput` if these may not be removed."""
         for one in removed:
             self._check_open(one, "remove")
+
+
+def _listed(
+    before: AbstractSet[tuple[str, str]], put: Mapping[str, Source | Carried]
+) -> Callable[[Entry], bool]:
+    """Return whether an entry is on a list: it was, it was moved from there, or it is new."""
+    paths, digests = {path for path, _ in before}, {digest for _, digest in before}
+    return lambda entry: (
+        entry.path in paths
+        or isinstance(put.get(entry.path), Source)
+        or (entry.path in put and entry.digest in digests)
+    )
 
 
 class _Bare:

@@ -33,8 +33,7 @@ class Edits:
     """
 
     def __init__(self, view: View, *, absent: bool) -> None:
-        self._label = view.label
-        self._package = view.package
+        self._view = view
         # Of a subset all of it, also what its tree does not show.
         self._reader = view.whole
         self._absent = absent
@@ -44,6 +43,12 @@ class Edits:
 
     def __len__(self) -> int:
         return len(self.put.keys() | self.gone)
+
+    def copy(self) -> "Edits":
+        """Return the same, to be changed apart."""
+        made = Edits(self._view, absent=self._absent)
+        made.put, made.gone, made._new = dict(self.put), set(self.gone), self._new
+        return made
 
     # --- looking
 
@@ -69,7 +74,7 @@ class Edits:
             other[len(parent) :].strip("/").partition("/")[0] for other in self.paths(parent)
         ]
         close = [f"{parent}/{one}".lstrip("/") for one in near(name, dict.fromkeys(children))]
-        return EntryNotFound(self._label, path, close)
+        return EntryNotFound(self._view.label, path, close)
 
     def below(self, path: str) -> dict[str, Item]:
         """Return the entry at a path, or all in the group there; raises `EntryNotFound`."""
@@ -125,7 +130,7 @@ class Edits:
 
     def carry(self, entry: Entry) -> Carried:
         """Return an entry of the revision as it is."""
-        return Carried(entry, self._package, self._absent)
+        return Carried(entry, self._view.package, self._absent)
 
     def sources(self) -> list[Source]:
         """Return what must be taken, in the order of the paths."""
