@@ -1,13 +1,23 @@
 """Asking about metadata: queries, tables, and what changed from one revision to another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from cellbank import config as _config
 from cellbank.api.asking import ls
 from cellbank.api.session import address_of, need_address, remote_at, watcher_or_default, whole
 from cellbank.config import Config
-from cellbank.model.errors import BadInput, NotFound, NotInstalled, PackageNotFound
+from cellbank.model.errors import (
+    BadInput,
+    NetworkError,
+    NotFound,
+    NotInstalled,
+    PackageNotFound,
+)
+from cellbank.model.log import Table
 from cellbank.model.progress import Watcher
 from cellbank.model.reference import Package, Reference
 from cellbank.packages import resolve
@@ -15,9 +25,11 @@ from cellbank.packages.opening import open_store
 from cellbank.questions import asking
 from cellbank.questions.answer import Answer
 from cellbank.questions.changes import RecordChanges
+from cellbank.questions.kinds import Kind
 from cellbank.questions.process import asker
 from cellbank.questions.question import Limits, Question
 from cellbank.questions.sources import Source
+from cellbank.storage import disk
 from cellbank.storage.remote import Remote
 from cellbank.storage.store import Store
 from cellbank.storage.tables import tables_at
@@ -95,8 +107,69 @@ def query(  # noqa: PLR0913  SQL, the short form, limits
     tif         1
     (2 rows)
     """
+    return asked(
+        ref,
+        sql,
+        where=where,
+        columns=columns,
+        group_by=group_by,
+        kind=kind,
+        describe=describe,
+        timeout=timeout,
+        memory=memory,
+        from_=from_,
+        watch=watch,
+    ).answer()
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A question, and all that it takes to answer it."""
+
+    sources: list[Source]
+    several: bool
+    question: Question
+    limits: Limits
+    watch: Watcher
+
+    def answer(self) -> Answer:
+        """Return the answer."""
+        several = self.several
+        if self.question.describe:
+            told = asking.value(
+                self.sources, self.question, self.limits, self.watch, several=several
+            )
+            return Answer(*told)
+        return asking.ask(self.sources, self.question, self.limits, self.watch, several=several)
+
+    def batches(self) -> tuple[list[str], list[Kind], Iterator[list[tuple[Any, ...]]]]:
+        """Return names and kinds of the columns, and rows as they come, many at once."""
+        if self.question.describe:
+            told = self.answer()
+            return told.columns, told.kinds, iter([told.rows()])
+        return asking.batches(
+            self.sources, self.question, self.limits, self.watch, several=self.several
+        )
+
+
+def asked(  # noqa: PLR0913  as `query`
+    ref: str,
+    sql: str | None = None,
+    *,
+    where: str | None = None,
+    columns: str | Sequence[str] | None = None,
+    group_by: str | Sequence[str] | None = None,
+    kind: str | None = None,
+    describe: bool = False,
+    timeout: float = 30,
+    memory: str | int = "1GB",
+    from_: str | None = None,
+    watch: Watcher | None = None,
+) -> Asked:
+    """Return a question to be answered; parameters and errors are those of `query`."""
     if sql is not None and (where is not None or columns or group_by or kind or describe):
         raise BadInput("SQL and the short form are asked together", "Ask one of them.")
+    if sql is not None and not sql.strip():
+        raise BadInput("nothing is asked", "Write a SELECT.")
     question = Question(
         sql=sql or "",
         where=where or "",
@@ -105,15 +178,28 @@ def query(  # noqa: PLR0913  SQL, the short form, limits
         kind=kind or "",
         describe=describe,
     )
-    if sql is not None and not sql.strip():
-        raise BadInput("nothing is asked", "Write a SELECT.")
     limits = Limits.of(timeout, memory)
+    # It gets ready while we look up what is asked about.
     asker.start()
     sources, several = sources_of(ref, from_)
-    watch = watcher_or_default(watch)
-    if describe:
-        return Answer(*asking.value(sources, question, limits, watch, several=several))
-    return asking.ask(sources, question, limits, watch, several=several)
+    return Asked(sources, several, question, limits, watcher_or_default(watch))
+
+
+def write_parquet(asked: Asked, file: str) -> int:
+    """Write an answer into a Parquet file, whole or not at all; return how many rows it has."""
+    if asked.question.describe:
+        raise BadInput("what can be asked is no Parquet file", "Ask for csv or json.")
+    question = msgspec.structs.replace(asked.question, file=True)
+    with disk.new_path(str(Path(file).absolute())) as path:
+        rows = asking.value(
+            asked.sources,
+            question,
+            asked.limits,
+            asked.watch,
+            several=asked.several,
+            scratch=path,
+        )
+    return int(rows)
 
 
 def diff_records(
@@ -286,7 +372,10 @@ def _in_store(config: Config, store: Store, reference: Reference) -> Source | No
         raise
     installed = store.installed(package)
     far = installed is not None and installed.remote != store.id
-    address = installed.address if installed is not None and far else ""
+    address = address_of(config, store, package, None) if far else ""
+    tables = store.tables(package, revision)
+    if not tables and address and store.reader(package, revision).header.kind == "cell_lines":
+        tables = _tables_there(config, address, package, revision)
     return Source(
         package=str(package),
         revision=revision,
@@ -295,8 +384,19 @@ def _in_store(config: Config, store: Store, reference: Reference) -> Source | No
         paths=config.store_paths,
         address=address,
         here=True,
-        tables=tuple(sorted(store.tables(package, revision).items())),
+        tables=tuple(sorted(tables.items())),
     )
+
+
+def _tables_there(
+    config: Config, address: str, package: Package, revision: str
+) -> dict[str, Table]:
+    """Return the tables of a revision that was installed before: only a log knows them still."""
+    try:
+        with remote_at(config, address) as remote:
+            return tables_at(remote, package, revision, remote.newest(package))
+    except (NetworkError, NotFound):
+        return {}
 
 
 def _at_remote(config: Config, remote: Remote, address: str, reference: Reference) -> Source:

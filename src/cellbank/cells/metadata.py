@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cellbank.cells import pieces_table
 from cellbank.cells.duck import opened
 from cellbank.cells.kinds import KINDS, relations_of
 from cellbank.cells.values import Spec, iso_date
@@ -138,15 +139,23 @@ class Tables:
         self._lines[kind].add(row)
 
     def write(self) -> dict[str, bytes]:
-        """Return group → the bytes of its Parquet file."""
-        made = {}
-        for kind, lines in self._lines.items():
-            lines.flush()
-            columns = columns_of(kind, self._specs[kind])
-            target = f"{self._folder}/{kind}.parquet"
-            self._copy(lines, columns, target)
-            made[KINDS[kind].group] = Path(target).read_bytes()
+        """Return group → the bytes of its Parquet file; and a table of the pieces of large ones."""
+        made = {
+            KINDS[kind].group: self._copied(kind, lines, columns_of(kind, self._specs[kind]))
+            for kind, lines in self._lines.items()
+        }
+        if rows := pieces_table.rows_of(made):
+            self._lines[pieces_table.KIND] = lines = Lines(f"{self._folder}/pieces.json")
+            for row in rows:
+                lines.add(row)
+            made[pieces_table.KIND] = self._copied("pieces", lines, pieces_table.COLUMNS)
         return made
+
+    def _copied(self, kind: str, lines: Lines, columns: Mapping[str, str]) -> bytes:
+        lines.flush()
+        target = f"{self._folder}/{kind}.parquet"
+        self._copy(lines, columns, target)
+        return Path(target).read_bytes()
 
     def _copy(self, lines: Lines, columns: Mapping[str, str], target: str) -> None:
         source = json_lines(lines, columns)

@@ -8,11 +8,15 @@ the digests of the consecutive parts of the others; its own digest stands in the
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cellbank.cells.duck import opened
-from cellbank.cells.metadata import text
 from cellbank.model.digest import digest_of
 
 KIND: Final = "pieces"
+COLUMNS: Final = {
+    "kind": "VARCHAR",
+    "digest": "VARCHAR",
+    "length": "BIGINT",
+    "pieces": "VARCHAR[]",
+}
 LENGTH: Final = 64 << 10
 """Long enough that the digests are a two-thousandth of the table; short beside a column's part."""
 LISTED_ABOVE: Final = 2 << 20
@@ -35,10 +39,8 @@ def rows_of(made: Mapping[str, bytes]) -> list[dict[str, Any]]:
     ]
 
 
-def pieces_in(path: str) -> dict[str, tuple[str, int, list[str]]]:
+def pieces_in(database: Any, path: str) -> dict[str, tuple[str, int, list[str]]]:
     """Return what a file with this table says: group → digest, length of pieces, their digests."""
-    with opened(threads=1) as database:
-        # The path is that of our own file, and quoted.
-        asked = f"SELECT kind, digest, length, pieces FROM read_parquet({text(path)})"  # noqa: S608
-        rows = database.execute(asked).fetchall()
+    asked = "SELECT kind, digest, length, pieces FROM read_parquet(?)"
+    rows = database.execute(asked, [path]).fetchall()
     return {kind: (digest, length, pieces) for kind, digest, length, pieces in rows}

@@ -8,13 +8,14 @@ import click
 from cellbank.cli.console import Console
 from cellbank.cli.group import command
 from cellbank.cli.names import PACKAGE, REF, from_option, to_option
-from cellbank.cli.text import columns, short, size, when
+from cellbank.cli.text import columns, short, size, some, when
 
 if TYPE_CHECKING:
     from cellbank.api.asking import Listed
     from cellbank.model.changes import Changes
     from cellbank.model.manifest import Entry
     from cellbank.packages.facts import Event, Inspection
+    from cellbank.questions.changes import RecordChanges
 
 
 @command("ls", example="cellbank ls\ncellbank ls 'aics_*' --from https://cells.example.org")
@@ -105,14 +106,25 @@ def _event(event: "Event") -> list[str]:
     return [str(event.number), when(event.time), named, revision, event.author, event.message]
 
 
-@command("diff", example="cellbank diff aics/aics_23==1.0 aics/aics_23==1.1")
+@command(
+    "diff",
+    example="cellbank diff aics/aics_23==1.0 aics/aics_23==1.1\n"
+    "cellbank diff --records aics/aics_23==1.0 aics/aics_23==1.1",
+)
 @click.argument("old", metavar="REF", type=PACKAGE)
 @click.argument("new", metavar="REF", type=PACKAGE)
-def diff(console: Console, old: str, new: str) -> None:
+@click.option("--records", is_flag=True, help="Compare metadata: records and their attributes.")
+@click.option("--kind", metavar="KIND", help="With --records: only these, such as wells.")
+def diff(console: Console, old: str, new: str, records: bool, kind: str | None) -> None:
     """Print what differs between two revisions.
 
     + added, - removed, ~ changed, > renamed. The exit code is 0 either way.
     """
+    if kind and not records:
+        raise click.UsageError("--kind goes with --records")
+    if records:
+        _diff_records(console, old, new, kind)
+        return
     from cellbank.api import asking
 
     changes = asking.diff(old, new)
@@ -123,6 +135,34 @@ def diff(console: Console, old: str, new: str) -> None:
         if changes
         else f"{old} and {new} do not differ"
     )
+
+
+def _diff_records(console: Console, old: str, new: str, kind: str | None) -> None:
+    from cellbank.api import querying
+
+    found = querying.diff_records(old, new, kind=kind)
+    console.show(found, _record_lines(found))
+    added, removed = (sum(map(len, ids.values())) for ids in (found.added, found.removed))
+    console.note(
+        f"{some(added, 'record')} added, {removed} removed, {len(found.changed)} changed"
+        if found
+        else f"the records of {old} and {new} do not differ"
+    )
+
+
+def _record_lines(found: "RecordChanges") -> Iterator[str]:
+    from cellbank.questions.formats import told
+
+    for sign, names in (("+", found.attributes_added), ("-", found.attributes_removed)):
+        yield from (f"{sign} {group}.{name}" for group in names for name in names[group])
+    for sign, ids in (("+", found.added), ("-", found.removed)):
+        yield from (f"{sign} {group}/{one}" for group in ids for one in ids[group])
+    for record in found.changed:
+        for change in record.changes:
+            yield (
+                f"~ {record.kind}/{record.id}  {change.attribute}: "
+                f"{told(change.old)} → {told(change.new)}"
+            )
 
 
 def _lines(changes: "Changes") -> Iterator[str]:

@@ -64,6 +64,11 @@ class Answer:
         """What the columns hold, as SQL spells it, such as `VARCHAR` or `BIGINT[]`."""
         return [kind.name for kind in self._kinds]
 
+    @property
+    def kinds(self) -> list[Kind]:
+        """What the columns hold, taken apart: lists and structs have parts."""
+        return list(self._kinds)
+
     def rows(self) -> list[tuple[Any, ...]]:
         """Return the rows: text, numbers, dates, lists, dictionaries; None is not known."""
         return list(self._rows)

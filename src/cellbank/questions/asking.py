@@ -1,13 +1,17 @@
 """A question about sources, and its answer: what the public functions and subsets are made of."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from cellbank.model.progress import Watcher, ignore
 from cellbank.questions.answer import Answer
+from cellbank.questions.kinds import Kind
 from cellbank.questions.process import asker
-from cellbank.questions.question import Limits, Question
+from cellbank.questions.question import Limits, Question, too_much
 from cellbank.questions.sources import Source
+
+CELL_BYTES: Final = 64
+"""What a value takes in Python, about."""
 
 
 def ask(
@@ -43,12 +47,28 @@ def ask(
     BadQuestion
         It cannot be asked, may not be asked, or went beyond a limit.
     """
+    limits = limits or Limits()
+    names, kinds, found = batches(sources, question, limits, watch, several=several)
+    rows: list[tuple[Any, ...]] = []
+    for batch in found:
+        rows += batch
+        if len(rows) * len(names) * CELL_BYTES > limits.memory:
+            raise too_much(question.text, limits.memory)
+    return Answer(names, kinds, rows)
+
+
+def batches(
+    sources: Sequence[Source],
+    question: Question,
+    limits: Limits | None = None,
+    watch: Watcher = ignore,
+    *,
+    several: bool = False,
+) -> tuple[list[str], list[Kind], Iterator[list[tuple[Any, ...]]]]:
+    """Return names and kinds of the columns, and rows as they come, many at once; as `ask`."""
     messages = asker.ask(sources, question, limits or Limits(), watch, several=several)
     names, kinds = next(messages)[1]
-    rows: list[tuple[Any, ...]] = []
-    for _, batch in messages:
-        rows += batch
-    return Answer(names, kinds, rows)
+    return names, kinds, (rows for _, rows in messages)
 
 
 def value(

@@ -13,7 +13,7 @@ from cellbank.model.names import near
 from cellbank.questions import views
 from cellbank.questions.far import SCHEME, FarTable, file_system
 from cellbank.questions.kinds import Kind, kind_of
-from cellbank.questions.question import bad, megabytes
+from cellbank.questions.question import bad, too_much
 from cellbank.questions.reading import read_question
 from cellbank.questions.sources import Opened
 
@@ -66,6 +66,8 @@ class Engine:
         self._database = duckdb.connect(":memory:", config=config)
         self._registered = False
         self._lock()
+        for one in self.sources:
+            one.database = self._database
 
     def _lock(self) -> None:
         """Leave nothing within reach but the tables; nothing gives it back."""
@@ -73,6 +75,7 @@ class Engine:
         addresses = [self._address(n, g) for n, one in enumerate(self.sources) for g in one.tables]
         paths = ", ".join(map(text, [*files, *addresses, self.scratch]))
         self._database.execute(f"SET allowed_paths = [{paths}]")
+        self._database.execute("SET enable_progress_bar = false")
         self._database.execute("SET enable_external_access = false")
         self._database.execute("SET lock_configuration = true")
 
@@ -260,12 +263,6 @@ class Engine:
             with suppress(Exception):
                 found |= dict.fromkeys(self.columns(name))
         return sorted(found)
-
-
-def too_much(question: str, memory: int) -> BadQuestion:
-    """Return what is said of a question that needs more memory than it may use."""
-    advice = "Ask for fewer rows or columns, or allow more: --memory 4GB (memory='4GB' in Python)."
-    return bad(question, f"it needs more than {megabytes(memory)} of memory", advice=advice)
 
 
 def _pointed_at(place: str, sql: str) -> tuple[int, int]:

@@ -44,7 +44,7 @@ def table(answer: "Answer", *, width: int = 0, rows: int = 0) -> list[str]:
     every = answer.rows()
     most = len(every) if rows < 0 else rows or SHOWN
     head, tail = _ends(every, most)
-    numbers = [kind.id in NUMBERS for kind in answer._kinds]
+    numbers = [kind.id in NUMBERS for kind in answer.kinds]
     cells = [[_cell(value) for value in row] for row in [*head, *tail]]
     lines, shown = _aligned([answer.columns, *cells], numbers, width)
     if tail:
@@ -100,6 +100,11 @@ def _fitted(cell: str, width: int, *, right: bool) -> str:
     if len(cell) > width:
         cell = f"{cell[: max(width - 1, 0)]}…"
     return cell.rjust(width) if right else cell.ljust(width)
+
+
+def told(value: Any) -> str:
+    """Return a value as a line about it shows it, long ones cut."""
+    return _cell(value)
 
 
 def plain(value: Any) -> str:

@@ -18,6 +18,7 @@ from cellbank.questions.question import Limits, Question, bad
 from cellbank.questions.sources import Source
 from cellbank.questions.worker import read_message, write_message
 
+READ_BYTES: Final = 1 << 20
 _MAIN: Final = "from cellbank.questions.worker import main; main()"
 
 
@@ -46,6 +47,7 @@ class Asker:
                 [sys.executable, "-P", "-c", _MAIN],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                bufsize=0,
                 stderr=None if os.environ.get("CELLBANK_DEBUG") else subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": path},
             )
@@ -100,29 +102,17 @@ class Asker:
         process = self._process
         assert process is not None  # noqa: S101  start() was called
         assert process.stdout is not None  # noqa: S101  it is a pipe
-        left: float | None = None
+        waiting = _Waiting(process.stdout.fileno())
         while True:
-            began = time.monotonic()
             try:
-                self._wait(process.stdout, left)
-                message = read_message(process.stdout)  # type: ignore[arg-type]
+                message = read_message(waiting)
             except TimeoutError:
                 raise _too_long(question, limits) from None
             except EOFError:
                 raise _gone(question) from None
-            if left is not None:
-                left = max(left - (time.monotonic() - began), 0.0)
             if message[0] == "asking":
-                left = limits.seconds
+                waiting.left = limits.seconds
             yield message
-
-    @staticmethod
-    def _wait(stream: Any, left: float | None) -> None:
-        # What Python holds already of the stream needs no waiting for.
-        if left is None or stream.peek(0):
-            return
-        if not select.select([stream], [], [], left)[0]:
-            raise TimeoutError
 
     def _end(self) -> None:
         process, self._process = self._process, None
@@ -134,6 +124,38 @@ class Asker:
                 assert stream is not None  # noqa: S101  both are pipes
                 stream.close()
         process.wait()
+
+
+class _Waiting:
+    """The pipe that answers come through, with a limit to how long is waited for them.
+
+    `left` are the seconds that are left; None waits as long as it takes.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.left: float | None = None
+
+    def read(self, length: int) -> bytes:
+        """Return so many bytes, fewer at the end; raises `TimeoutError`."""
+        parts: list[bytes] = []
+        while length:
+            self._wait()
+            part = os.read(self._descriptor, min(length, READ_BYTES))
+            if not part:
+                break
+            parts.append(part)
+            length -= len(part)
+        return b"".join(parts)
+
+    def _wait(self) -> None:
+        if self.left is None:
+            return
+        began = time.monotonic()
+        ready, _, _ = select.select([self._descriptor], [], [], self.left)
+        self.left = max(self.left - (time.monotonic() - began), 0.0)
+        if not ready:
+            raise TimeoutError
 
 
 def _raise_if_wrong(kind: str, rest: Sequence[Any], question: Question) -> None:

@@ -104,3 +104,9 @@ def bad(
 ) -> BadQuestion:
     """Return the error of a question that cannot be asked; `place` is in characters."""
     return BadQuestion(question, reason, *place, [*near], advice)
+
+
+def too_much(question: str, memory: int) -> BadQuestion:
+    """Return what is said of a question that needs more memory than it may use."""
+    advice = "Ask for fewer rows or columns, or allow more: --memory 4GB (memory='4GB' in Python)."
+    return bad(question, f"it needs more than {megabytes(memory)} of memory", advice=advice)

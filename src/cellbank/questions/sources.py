@@ -8,13 +8,14 @@ long as nobody collects garbage.
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 
 from cellbank import config as _config
 from cellbank.cells.kinds import GROUPS, KINDS
+from cellbank.cells.pieces_table import KIND, pieces_in
 from cellbank.model.digest import SMALL_BELOW
 from cellbank.model.errors import Damaged, NotFound
 from cellbank.model.log import Table
@@ -80,13 +81,14 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Opened:
-    """A source, opened where it is read."""
+    """A source, opened where it is read; `database` is the one that reads it."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.package = Package.parse(source.package)
         self.tables: Mapping[str, Table] = dict(source.tables)
         self.watch: Watcher = ignore
+        self.database: Any = None
         self._config = _config.read()
         self._store = Store.at(source.home, source.paths)
         self._opened: Remote | None = None
@@ -140,13 +142,11 @@ class Opened:
     @cached_property
     def _ranges(self) -> dict[str, tuple[int, list[str]]]:
         """The lengths and digests of the pieces of large tables, where the package has them."""
-        from cellbank.cells.pieces_table import KIND, pieces_in
-
         if KIND not in self.tables:
             return {}
         path = self._store.file_of(self.package, self.tables[KIND])
         path = path or self._brought({KIND: self.tables[KIND]})[KIND]
-        found = pieces_in(path)
+        found = pieces_in(self.database, path)
         return ranges_of(
             {group: table for group, table in self.tables.items() if group in GROUPS}, found
         )

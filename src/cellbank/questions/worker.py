@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 
 from cellbank.model.errors import CellbankError
 from cellbank.questions.question import Question
@@ -26,7 +26,14 @@ ROOM: Final = 512 << 20
 """Beside the memory of the question: what threads set aside and never use."""
 
 
-def read_message(stream: BinaryIO) -> Any:
+class Readable(Protocol):
+    """What messages are read from."""
+
+    def read(self, length: int, /) -> bytes:
+        """Return so many bytes, fewer at the end."""
+
+
+def read_message(stream: Readable) -> Any:
     """Return the next message; raises `EOFError` where the other side is gone."""
     head = stream.read(8)
     length = int.from_bytes(head, "little")
@@ -39,7 +46,10 @@ def read_message(stream: BinaryIO) -> Any:
 def write_message(stream: BinaryIO, message: Any) -> None:
     """Write a message."""
     data = pickle.dumps(message, protocol=5)
-    stream.write(len(data).to_bytes(8, "little") + data)
+    left = memoryview(len(data).to_bytes(8, "little") + data)
+    while left:
+        # A pipe without a buffer takes as much as it has room for.
+        left = left[stream.write(left) :]
     stream.flush()
 
 
@@ -47,8 +57,10 @@ def main() -> None:
     """Answer until there is no more to ask."""
     # Whoever asks is stopped by Ctrl-C, and ends us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    questions, answers = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr
+    questions = sys.stdin.buffer
+    # What any library writes to its output goes elsewhere: it would be taken for an answer.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
     desk = Desk(answers)
     # What libraries say at the end of a process is nobody's business here.
     with suppress(EOFError, BrokenPipeError):
