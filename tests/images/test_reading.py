@@ -173,7 +173,7 @@ def test_axes_without_a_name_are_never_guessed() -> None:
     image = image_of(FORMS["no metadata"])
     with pytest.raises(AxisNotFound, match=r'open\(path, axes="ZYX"\)'):
         image.read(Z=1)
-    for choice in ({"Z": 0}, {"C": [0]}, {"T": slice(None)}):
+    for choice in ({"Z": 0}, {"C": 1}, {"C": [0]}, {"T": slice(None)}):
         with pytest.raises(AxisNotFound):
             image.read(**choice)
     assert (6, 20, 30) == image.read(C=0, T=0).shape

@@ -36,12 +36,21 @@ class Image(ImageData):
 
     Examples
     --------
+    >>> import io, numpy as np
     >>> from cellbank import images
-    >>> image = images.open("E6.ome.tiff")  # doctest: +SKIP
-    >>> image.sizes  # doctest: +SKIP
-    {'Z': 70, 'C': 7, 'Y': 624, 'X': 924}
-    >>> image.read(C="EGFP", Z=slice(10, 20)).shape  # doctest: +SKIP
-    (10, 624, 924)
+    >>> planes, file = np.arange(3 * 2 * 4 * 6, dtype="uint16").reshape(6, 4, 6), io.BytesIO()
+    >>> images.write_ome_tiff(
+    ...     file, planes, axes="ZCYX", shape=(3, 2, 4, 6), dtype="uint16", channels=["DNA", "EGFP"]
+    ... )
+    >>> image = images.open(file)  # or a path
+    >>> image.sizes
+    {'Z': 3, 'C': 2, 'Y': 4, 'X': 6}
+    >>> image.read(C="EGFP", Z=slice(1, 3)).shape
+    (2, 4, 6)
+    >>> image.project("max", C="DNA").max()
+    np.uint16(119)
+    >>> image.composite().shape
+    (4, 6, 3)
     """
 
     def dask(self, level: int = 0) -> "da.Array":

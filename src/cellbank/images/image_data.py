@@ -267,9 +267,14 @@ class ImageData:
 
     def __repr__(self) -> str:
         sizes = " × ".join(str(size) for size in self.shape)
-        names = [c.title for c in self._channels if c.name or c.fluor]
+        names = [_harmless(c.title) for c in self._channels if c.name or c.fluor]
         told = f", {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else ""
         return f"<Image {self.axes} {sizes} {self.dtype}{told}>"
+
+
+def _harmless(name: str) -> str:
+    """Return a name from a file so that no terminal obeys it."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
 def _merged(known: Channel, given: "str | Channel | None") -> Channel:

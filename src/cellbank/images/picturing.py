@@ -63,13 +63,19 @@ def shown_channels(image: ImageData, colors: Any) -> list[Channel]:
     if isinstance(colors, Mapping):
         return [image.channel(wanted) for wanted in colors]
     used = list(image.used)
-    lit = [channel for channel in used if not is_transmitted(channel.name or channel.fluor)]
+    lit = [channel for channel in used if not _shows_light(channel)]
     return lit if colors is None and lit else used
+
+
+def _shows_light(channel: Channel) -> bool:
+    return is_transmitted(channel.name or channel.fluor)
 
 
 def colors_of(channels: Sequence[Channel]) -> tuple[str, ...]:
     """Return a colour for each channel: the file's, unless it gives one to several of them."""
     said = [channel.color for channel in channels]
+    if len(said) == 1 and said[0] in {None, "#ffffff"} and _shows_light(channels[0]):
+        return ("#ffffff",)  # grey only beside others
     telling = len(said) == 1 or len(set(said) - {None}) == len(said) - said.count(None)
     # White is what files say of channels whose colour nobody chose.
     given = [color if telling and color != "#ffffff" else None for color in said]

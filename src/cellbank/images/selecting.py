@@ -110,9 +110,7 @@ _ADVICE: Final = 'Say what they are when you open it: open(path, axes="ZYX").'
 
 def numbers_of(choice: Choice, channels: Sequence[Channel], where: str) -> Choice:
     """Return channels that are given by name as numbers; what is a number already stays."""
-    if choice is None or type(choice) is int:
-        return choice
-    if isinstance(choice, str):
+    if isinstance(choice, str | int | np.integer) and not isinstance(choice, bool):
         return channel_of(choice, channels, where).index
     if not _is_several(choice):
         return choice
@@ -145,7 +143,7 @@ def _check_absent(
     """Accept the only place of an axis that a file leaves out; refuse all else."""
     if name not in _NAMED:
         raise AxisNotFound(where, name, f"it has the axes {header.axes}")
-    if name == "C":
+    if name == "C" and isinstance(choice, str):
         choice = numbers_of(choice, channels, where)
     # One time, one channel there may be beside what has no name; Z it could be itself.
     unnamed = bool(set(header.axes) & set(UNNAMED))
@@ -153,6 +151,8 @@ def _check_absent(
         name == "Z" or not isinstance(choice, int | np.integer) or choice not in {0, -1}
     ):
         raise AxisNotFound(where, name, f"it has the axes {header.axes}", _ADVICE)
+    if name == "C":
+        choice = numbers_of(choice, channels, where)
     if list(_axis(name, 1, choice, where).places) != [0]:
         raise AxisNotFound(where, name, f"it has the axes {header.axes}", "Of others there is one.")
 

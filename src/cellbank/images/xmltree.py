@@ -18,9 +18,11 @@ MAX_ELEMENTS: Final = 1 << 18
 _SKIPPED: Final = {"Plane", "StructuredAnnotations", "ROI", "BinData", "ROIRef"}
 """What may be without end, and places no pixels."""
 _TAG: Final = re.compile(
-    r"""<(?:\w+:)?(\w+)((?:\s+[\w:.-]+\s*=\s*(?:"[^"<]{0,9999}"|'[^'<]{0,9999}'))*)\s*/?>([^<]{0,200})"""
+    r"""<(?:\w+:)?(\w+)"""
+    r"""((?:\s+[\w:.-]+\s*=\s*(?:"[^"<]{0,9999}"|'[^'<]{0,9999}'|[^\s"'<>/]{1,999}))*)"""
+    r"""\s*/?>([^<]{0,200})"""
 )
-_ATTRIBUTE: Final = re.compile(r"""([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_ATTRIBUTE: Final = re.compile(r"""([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>/]+))""")
 _INSIDE: Final = {
     "Image": "OME",
     "Instrument": "OME",
@@ -134,7 +136,7 @@ def _recovered(text: str) -> Element | None:
     path = [root]
     for found in _TAG.finditer(text, 0, _LOOKED_AT):
         tag, inside, following = found.groups()
-        attributes = {key: unescape(a or b) for key, a, b in _ATTRIBUTE.findall(inside)}
+        attributes = {key: unescape(a or b or c) for key, a, b, c in _ATTRIBUTE.findall(inside)}
         if tag == "OME":
             root.attrib.update(attributes)
             continue
