@@ -94,6 +94,7 @@ def inspect(ref: str, from_: str | None = None) -> Inspection:
             where=here.address,
             installed=True,
             want=str(here.want),
+            of_entries=len(found.whole) if found.reader is not found.whole else 0,
         )
 
 
@@ -126,7 +127,7 @@ def log(ref: str, to: str | None = None) -> list[Event]:
 def diff(old: str, new: str) -> Changes:
     """Return what differs between two revisions: added, removed, changed and renamed entries."""
     with looking(str(whole(old))) as (_, before), looking(str(whole(new))) as (_, after):
-        return compare(before.reader, after.reader)
+        return compare(before.whole, after.whole)
 
 
 def du(pattern: str = "*") -> list[Share]:

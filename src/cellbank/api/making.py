@@ -8,6 +8,7 @@ import msgspec
 
 from cellbank import config as _config
 from cellbank.api.session import (
+    address_of,
     inside_of,
     latest_at,
     need_address,
@@ -16,17 +17,19 @@ from cellbank.api.session import (
     remote_at,
     watcher_or_default,
 )
+from cellbank.config import Config
 from cellbank.model.errors import (
     BadInput,
     EmptyPackage,
     InvalidReference,
 )
-from cellbank.model.log import Table
+from cellbank.model.log import Derivation, Table
 from cellbank.model.progress import Watcher
 from cellbank.model.reference import Package, Reference
 from cellbank.packages import build as _build
 from cellbank.packages import resolve, scan
 from cellbank.packages.build import Built
+from cellbank.packages.deriving import derive
 from cellbank.packages.opening import open_store
 from cellbank.packages.recording import Stamp
 from cellbank.storage import transfer
@@ -125,6 +128,7 @@ def push(
     ref: str,
     to: str | None = None,
     *,
+    as_: str | None = None,
     message: str = "",
     public: bool | None = None,
     force: bool = False,
@@ -140,6 +144,9 @@ def push(
     to
         A URL, a folder or the name of a remote; default: `CELLBANK_REMOTE`, else where the package
         came from, else the default remote.
+    as_
+        Push what the tree here shows as a package of this name: a subset becomes a package of its
+        own, whose log says what it was derived from. It is built in the store first.
     message
         What changed, for the log; default: the message of the build.
     public
@@ -166,8 +173,14 @@ def push(
     reference = Reference.parse(ref)
     if reference.path:
         raise InvalidReference(ref, "a whole package is pushed, not a part")
-    package, config = reference.package, _config.read()
+    config = _config.read()
     store = open_store(config)
+    if as_ is not None:
+        source, reference = reference, Reference(Package.parse(as_))
+        _derive(config, store, source, reference.package, message, watch)
+        to = to or address_of(config, store, reference.package, None)
+        to = to or address_of(config, store, source.package, None)
+    package = reference.package
     revision = resolve.in_store(store, reference)
     address = need_address(config, store, package, to)
     with store.transaction(), remote_at(config, address, create=True) as remote:
@@ -186,7 +199,9 @@ def push(
                 store,
                 remote,
                 package,
-                msgspec.structs.replace(draft, tables=tables),
+                msgspec.structs.replace(
+                    draft, tables=tables, derived_from=_derivation_of(store, package, revision)
+                ),
                 public=public,
                 watch=watcher_or_default(watch),
                 executor=executor,
@@ -223,6 +238,37 @@ def _event(
     known = {kind: table.digest for kind, table in there.items()}
     new = [kind for kind, table in tables.items() if known.get(kind) != table.digest]
     return "tables" if new else ""
+
+
+def _derive(
+    config: Config,
+    store: Store,
+    reference: Reference,
+    target: Package,
+    message: str,
+    watch: Watcher | None,
+) -> None:
+    """Build the package that a subset becomes."""
+
+    def tables() -> Mapping[str, bytes]:
+        from cellbank.cells.part_tables import tables_of_part
+
+        return tables_of_part(view)
+
+    view = resolve.view_of(store, reference)
+    stamp = Stamp(config.author, now(), message)
+    if view.tables():
+        from cellbank.cells.metadata import writer_name
+
+        stamp = msgspec.structs.replace(stamp, writer=writer_name())
+    derive(view, target, stamp, tables, watcher_or_default(watch))
+
+
+def _derivation_of(store: Store, package: Package, revision: str) -> Derivation | None:
+    for kept in store.records(package):
+        if kept.record.revision == revision and kept.record.event == "push":
+            return kept.record.derived_from
+    return None
 
 
 def _message_of(store: Store, package: Package, revision: str) -> str:

@@ -137,7 +137,7 @@ class AtRemote:
         self.where = remote.address
         header = decode_header(remote.read_small(package, [self.revision])[self.revision])
         pages = remote.read_small(package, [page.digest for page in header.pages])
-        self.reader = ManifestReader(header, pages.__getitem__)
+        self.reader = self.whole = ManifestReader(header, pages.__getitem__)
 
 
 @contextmanager

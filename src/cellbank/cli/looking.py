@@ -73,7 +73,9 @@ def inspect(console: Console, ref: str, from_: str | None) -> None:
 def _facts(facts: "Inspection") -> Iterator[tuple[str, str]]:
     yield "package", facts.package
     yield "revision", facts.revision
-    yield "entries", f"{facts.entries:,}"
+    yield "entries", f"{facts.entries:,}" + (
+        f" of {facts.of_entries:,}" if facts.of_entries else ""
+    )
     yield "size", f"{size(facts.size)} ({facts.size} bytes)"
     for kind, count in facts.types.items():
         yield ("types" if kind == next(iter(facts.types)) else ""), f"{kind}  {count:,}"
@@ -103,7 +105,12 @@ def log(console: Console, ref: str, to: str | None) -> None:
 def _event(event: "Event") -> list[str]:
     named = f"{event.event} {event.name}".strip()
     revision = short(event.revision) or "—"
-    return [str(event.number), when(event.time), named, revision, event.author, event.message]
+    said = event.message
+    if event.derived_from is not None:
+        origin = event.derived_from
+        said = f"{said} (from {origin.package}@{short(origin.revision)}".lstrip()
+        said += f": {origin.question})" if origin.question else ")"
+    return [str(event.number), when(event.time), named, revision, event.author, said]
 
 
 @command(

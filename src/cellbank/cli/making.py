@@ -77,22 +77,41 @@ def build(
 )
 @click.argument("ref", metavar="REF | PATTERN", type=PACKAGE)
 @to_option()
+@click.option("--as", "as_", type=PACKAGE, metavar="NAME", help="As a package of its own.")
 @click.option("-m", "--message", default="", help="What changed; default: as it was built with.")
 @click.option("--public/--private", default=None, help="Who may read it; default: as it is.")
 @click.option("--force", is_flag=True, help="Push on top of a revision you have not seen.")
 def push(
-    console: Console, ref: str, to: str | None, message: str, public: bool | None, force: bool
+    console: Console,
+    ref: str,
+    to: str | None,
+    as_: str | None,
+    message: str,
+    public: bool | None,
+    force: bool,
 ) -> None:
     """Send a package to a remote: only what the remote lacks.
 
-    A pattern with * sends all packages of the store that fit it, one after the other.
+    A pattern with * sends all packages of the store that fit it, one after the other. With --as a
+    subset is sent as a package of that name, whose log says what it was derived from.
     """
     from cellbank.api import making
+
+    if as_ is not None and "*" in ref:
+        raise click.UsageError("--as names one package, and a pattern may name many")
 
     pushed = []
     for package in _fitting(ref) if "*" in ref else [ref]:
         with console.watching() as watch:
-            one = making.push(package, to, message=message, public=public, force=force, watch=watch)
+            one = making.push(
+                package,
+                to,
+                as_=as_,
+                message=message,
+                public=public,
+                force=force,
+                watch=watch,
+            )
         pushed.append(one)
         # What arrived is said at once: of many, a later one may fail.
         if not console.json:

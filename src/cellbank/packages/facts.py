@@ -6,14 +6,17 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from cellbank.model.digest import SMALL_BELOW
-from cellbank.model.log import Record, State
+from cellbank.model.log import Derivation, Record, State
 from cellbank.model.manifest import ManifestReader
 from cellbank.model.reference import Package
 from cellbank.storage.store import Store
 
 
 class Inspection(msgspec.Struct, frozen=True):
-    """The facts of one revision. Sizes in bytes; `types` counts entries by file type."""
+    """The facts of one revision. Sizes in bytes; `types` counts entries by file type.
+
+    Of a subset they are those of what was chosen; `of_entries` is how many the package has then.
+    """
 
     package: str
     revision: str
@@ -26,6 +29,7 @@ class Inspection(msgspec.Struct, frozen=True):
     where: str
     installed: bool
     want: str = "all"
+    of_entries: int = 0
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -38,6 +42,7 @@ class Event(msgspec.Struct, frozen=True):
     author: str
     time: str
     message: str
+    derived_from: Derivation | None = None
 
     @classmethod
     def of(cls, record: Record) -> "Event":
@@ -50,6 +55,7 @@ class Event(msgspec.Struct, frozen=True):
             record.author,
             record.time,
             record.message,
+            record.derived_from,
         )
 
 
@@ -105,6 +111,7 @@ def inspect(
     where: str,
     installed: bool,
     want: str = "all",
+    of_entries: int = 0,
 ) -> Inspection:
     """Return the facts of a revision."""
     types = Counter(type_of(entry.name) for entry in reader)
@@ -120,6 +127,7 @@ def inspect(
         where,
         installed,
         want,
+        of_entries,
     )
 
 

@@ -96,7 +96,7 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         if want.has_questions:
             # What is chosen is looked for in them: they come before anything else.
             tables = fetch_tables(store, remote, package, tables, options.watch)
-        asked = Asked(store, package, revision, reader, tables)
+        asked = Asked(store, package, revision, reader, tables, say)
         selected = everything(asked) if want.everything else select(want, asked, options.choose)
         _check_exact(package, selected.want, options.exact)
         want = selected.want

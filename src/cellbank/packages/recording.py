@@ -5,7 +5,7 @@ import os
 import msgspec
 
 from cellbank.model.errors import PushConflict
-from cellbank.model.log import Draft, Kept, Table
+from cellbank.model.log import Derivation, Draft, Kept, Table
 from cellbank.model.reference import Package
 from cellbank.model.want import Installed, Want
 from cellbank.packages.copying import TRIES
@@ -15,13 +15,14 @@ from cellbank.storage.store import Store
 class Stamp(msgspec.Struct, frozen=True):
     """What the log says of a revision beside what it is: who, when, and why.
 
-    `writer` is the program that wrote the metadata tables.
+    `writer` is the program that wrote the metadata tables, `derived_from` what it is a subset of.
     """
 
     author: str = ""
     time: str = ""
     message: str = ""
     writer: str = ""
+    derived_from: Derivation | None = None
 
 
 def record(
@@ -57,6 +58,7 @@ def _append(
             time=stamp.time,
             message=stamp.message,
             tables=tables,
+            derived_from=None if same else stamp.derived_from,
         )
         try:
             return latest, store.append(package, draft)

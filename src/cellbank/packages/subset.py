@@ -21,13 +21,17 @@ ROOT: Final = "documents"
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A revision whose manifest and metadata tables are in the store, to be asked."""
+    """A revision whose manifest and metadata tables are in the store, to be asked.
+
+    `say` is told what a person should know of the answer.
+    """
 
     store: Store
     package: Package
     revision: str
     reader: ManifestReader
     tables: Mapping[str, Table]
+    say: Callable[[str], None]
 
 
 Choose = Callable[[Choice, Asked], list[Entry]]
@@ -86,15 +90,23 @@ def kind_of(path: str) -> str:
 
 
 def extended(choices: Sequence[Choice], choice: Choice | None) -> list[Choice]:
-    """Return what is chosen when one more choice is added: parts are kept together."""
-    if choice is None or choice in choices:
+    """Return what is chosen when one more choice is added: parts are kept together.
+
+    Where the same was chosen before, but only its documents, it is chosen in full from now on.
+    """
+    if choice is None or choice in choices or _with_documents(choice, only=False) in choices:
         return list(choices)
     if not choice.is_parts:
-        return [*choices, choice]
+        sparse = _with_documents(choice, only=True)
+        return [*(one for one in choices if one != sparse), choice]
     parts = {path for one in choices if one.is_parts for path in one.paths} | {*choice.paths}
     made = Choice(paths=sorted(_outermost(parts)))
     at = next((at for at, one in enumerate(choices) if one.is_parts), len(choices))
     return [*choices[:at], made, *choices[at + 1 :]]
+
+
+def _with_documents(choice: Choice, *, only: bool) -> Choice:
+    return msgspec.structs.replace(choice, documents=only)
 
 
 def _inside(path: str, paths: Iterable[str]) -> bool:

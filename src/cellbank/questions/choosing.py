@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from cellbank.cells.kinds import GROUPS, KINDS, relations_of
+from cellbank.model.digest import SMALL_BELOW
 from cellbank.model.errors import BadInput, BadQuestion
 from cellbank.model.manifest import Entry, ManifestReader
 from cellbank.model.names import near
@@ -110,12 +111,14 @@ def selected(choice: Choice, asked: Asked) -> Records:
     if group in GROUPS and group not in asked.tables:
         advice = "Choose by --path or --kinds, or ask its owner to build it anew."
         what = f"{asked.package} has no table of its {group}: they cannot be asked about"
-        raise BadQuestion(choice.question, what, advice=advice)
+        raise BadQuestion(choice.question, what, -1, -1, (), advice)
     key = "path" if group == ENTRIES else "id"
     lists = brought_by(group) if choice.related else []
     strata = ["lines"] if choice.sample and group in GROUPS and group != "lines" else []
     columns = list(dict.fromkeys([key, *lists, *strata]))
     rows = _rows(choice, group, columns, asked)
+    if not rows:
+        asked.say(f"No {group} of {asked.package} fit: {choice.question or 'there are none'}")
     if choice.sample:
         rows = _sampled(rows, columns, choice)
     records: Records = {group: {row[0] for row in rows}}
@@ -148,6 +151,10 @@ def _rows(choice: Choice, group: str, columns: Sequence[str], asked: Asked) -> l
         here=True,
         tables=tuple(sorted(asked.tables.items())),
     )
+    for table in asked.tables.values():
+        if table.size < SMALL_BELOW:
+            # Whoever answers may have it open from before, and a collection removed its file.
+            store.file_of(asked.package, table)
     question = Question(where=choice.question, kind=group, columns=tuple(columns), steady=True)
     return ask([source], question, LIMITS).rows()
 
