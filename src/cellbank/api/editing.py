@@ -1,14 +1,23 @@
 """Changing a package that is there: a draft of it, and tables that change what it says."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
 from cellbank import config as _config
 from cellbank.api.session import now, watcher_or_default, whole
 from cellbank.config import Config
+from cellbank.model.errors import BadInput, ProblemsFound
 from cellbank.model.progress import Watcher
 from cellbank.packages import resolve
+from cellbank.packages.build import Built
 from cellbank.packages.draft import Draft
 from cellbank.packages.nodes import PackageNode, View
 from cellbank.packages.opening import open_store
 from cellbank.packages.recording import Stamp
+from cellbank.packages.rows import Table, plain
 
 
 def edit(ref: str | PackageNode, *, watch: Watcher | None = None) -> Draft:
@@ -57,3 +66,81 @@ def _draft_of(view: View, config: Config, watch: Watcher) -> Draft:
     from cellbank.cells.record_draft import RecordDraft
 
     return RecordDraft(view, stamp, watch)
+
+
+class Edited(msgspec.Struct, frozen=True):
+    """What tables changed of a package: table → how many records, or entries, and the revision."""
+
+    tables: dict[str, int]
+    built: Built
+
+
+def edit_tables(
+    ref: str,
+    files: Sequence[tuple[str, str]],
+    *,
+    message: str = "",
+    watch: Watcher | None = None,
+) -> Edited:
+    """Change a package by tables in files, and build it.
+
+    Parameters
+    ----------
+    ref
+        As `edit` takes it.
+    files
+        Pairs: which table of the package, and the path of the file that says what changes; its
+        format is told by the end of its name (CSV, TSV, Parquet, Excel).
+    message
+        What changed, for the log.
+    watch
+        Is told of progress.
+
+    Returns
+    -------
+    Edited
+        What was changed.
+
+    Raises
+    ------
+    ProblemsFound
+        Something is wrong with the tables: all of it, of all of them. Nothing was built.
+    """
+    draft = edit(ref, watch=watch)
+    problems: list[dict[str, Any]] = []
+    counts: dict[str, int] = {}
+    for name, file in files:
+        try:
+            counts[name] = counts.get(name, 0) + draft.update(name, _rows_in(file))
+        except ProblemsFound as found:
+            problems += found.problems
+        except BadInput as error:
+            place = Path(file).name
+            advice = f"{error.advice} Name it: --set TABLE={file}".strip()
+            told = {"severity": "error", "file": place, "what": error.message, "advice": advice}
+            problems.append(told)
+    if problems:
+        raise _not_built(str(whole(ref).package), problems)
+    return Edited(counts, draft.build(message))
+
+
+def _rows_in(file: str) -> Table:
+    """Return the rows of a file; raises `ProblemsFound`, or `BadInput` where there is none."""
+    from cellbank.cells.problems import Problems
+    from cellbank.cells.recipe import Table as Place
+    from cellbank.cells.tables import read_table
+
+    folder, name = str(Path(file).absolute().parent), Path(file).name
+    problems = Problems()
+    rows = read_table(Place(file=name), folder, problems)
+    if problems.errors or rows is None:
+        raise _not_built(name, [msgspec.to_builtins(one) for one in problems.found()])
+    names = list(rows.columns)
+    made = [{name: plain(row[at]) for name, at in rows.columns.items()} for row in rows.rows]
+    return Table(rows.place, names, made, [rows.number(at) for at in range(len(made))])
+
+
+def _not_built(place: str, problems: list[dict[str, Any]]) -> ProblemsFound:
+    found = ProblemsFound(place, problems)
+    found.advice = "Mend them. Nothing was built."
+    return found

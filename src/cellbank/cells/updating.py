@@ -81,7 +81,7 @@ class Checker:
         known = [*self._specs, *self._derived]
         for name in given.names:
             if name not in ("id", *known, *IGNORED):
-                close = near(name, known)
+                close = near(name, self._specs)
                 has = f"There are: {', '.join(self._specs)}."
                 advice = f"Did you mean {' or '.join(close)}?" if close else has
                 what = f"{self._group} have no {name}"

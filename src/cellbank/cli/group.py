@@ -13,6 +13,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
     "Make packages and send them": {
         "init": "starting",
         "build": "making",
+        "edit": "editing",
         "push": "making",
         "version": "naming",
         "tag": "naming",
