@@ -15,14 +15,9 @@ from cellbank.storage.store import Store
 class Carried(msgspec.Struct, frozen=True, gc=False):
     """An entry whose bytes are not read: it is what the entry of another revision was.
 
-    Parameters
-    ----------
-    entry
-        As it will be: its path, its file name and `meta` may be new.
-    package
-        In whose packs its small objects are.
-    absent
-        Whether it may be that its bytes are not in this store, because nobody wanted them here.
+    `entry` is as it will be: its path, file name and `meta` may be new. Small objects are in the
+    packs of `package`. `absent` says that the bytes need not be in this store, because nobody
+    wanted them here.
     """
 
     entry: Entry

@@ -14,18 +14,10 @@ INDEXES = ("id", "path")
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Rows, each with what it says: a name that it does not have is not said.
+    """Rows, each with what it says: a name that a row does not have is not said there.
 
-    Parameters
-    ----------
-    place
-        What messages call it: `fovs.csv`, or `the table` of a call in Python.
-    names
-        The columns, in their order.
-    rows
-        The values by name; None where there is nothing.
-    numbers
-        By which number people know each row.
+    `place` is what messages call it: `fovs.csv`, or `the table` of a call in Python. Values are
+    None where there is nothing. `numbers` are those by which people know the rows.
     """
 
     place: str
@@ -81,13 +73,7 @@ def _of_frame(frame: Any) -> tuple[list[Any], list[dict[Any, Any]]]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON knows it, dates aside; what stands for nothing is None.
-
-    Examples
-    --------
-    >>> plain(float("nan")), plain((1, 2)), plain({"gene": "TJP1"})
-    (None, [1, 2], {'gene': 'TJP1'})
-    """
+    """Return a value as JSON knows it, days aside; what stands for nothing (NaN) is None."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
