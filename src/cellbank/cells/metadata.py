@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -217,6 +216,8 @@ def json_lines(lines: Lines, columns: Mapping[str, str]) -> str:
 
 def writer_name() -> str:
     """Return the program that writes the tables, for the log."""
+    from importlib.metadata import version
+
     return f"duckdb {version('duckdb')}"
 
 

@@ -86,6 +86,10 @@ def query(  # noqa: PLR0913, PLR0917
         raise click.UsageError("--format parquet needs a file: --output FILE")
     if output is not None:
         _check_output(output, force=force)
+    from cellbank.questions.process import asker
+
+    # It gets ready while the rest of us is loaded.
+    asker.start()
     from cellbank.api import querying
 
     with console.watching(beside=True) as watch, _said_as_options():

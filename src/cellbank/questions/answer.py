@@ -116,15 +116,15 @@ class Answer:
 
     def pl(self) -> "polars.DataFrame":
         """Return it as a data frame of polars; raises `BadInput`: polars is not installed."""
-        polars = _library("polars")
-        names = _apart(self._names)
-        columns = zip(names, self._values(), self._kinds, strict=True)
-        return polars.DataFrame(
+        library = _library("polars")
+        columns = zip(_apart(self._names), self._values(), self._kinds, strict=True)
+        frame: polars.DataFrame = library.DataFrame(
             [
-                polars.Series(name, values, _polars_type(polars, kind), strict=False)
+                library.Series(name, values, _polars_type(library, kind), strict=False)
                 for name, values, kind in columns
             ]
         )
+        return frame
 
     def arrow(self) -> "pyarrow.Table":
         """Return it as a table of Arrow; raises `BadInput`: pyarrow is not installed."""

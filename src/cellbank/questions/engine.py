@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
 
+from cellbank.cells.duck import duckdb_library
 from cellbank.cells.kinds import GROUPS
 from cellbank.cells.metadata import text
 from cellbank.model.errors import BadQuestion
@@ -46,7 +47,7 @@ class Engine:
     def __init__(
         self, sources: Sequence[Opened], memory: int, scratch: str, *, several: bool
     ) -> None:
-        import duckdb
+        duckdb = duckdb_library()
 
         self.sources = list(sources)
         self.memory = memory
@@ -111,15 +112,17 @@ class Engine:
         """Return the columns of a table and what they hold."""
         self.need({name})
         if name not in self._columns:
-            there = self._database.sql(f"SELECT * FROM {name} LIMIT 0")  # noqa: S608  a known name
-            kinds = [kind_of(one) for one in there.types]
-            self._columns[name] = dict(zip(there.columns, kinds, strict=True))
+            self._columns[name] = self._columns_in(name)
         return self._columns[name]
 
     def columns_of(self, number: int, group: str) -> list[str]:
         """Return the columns of the table that one source has; it must be ready."""
-        there = self._database.sql(f"SELECT * FROM {views.of_source(number, group)} LIMIT 0")  # noqa: S608
-        return list(there.columns)
+        return list(self._columns_in(views.of_source(number, group)))
+
+    def _columns_in(self, source: str) -> dict[str, Kind]:
+        """Return the columns of what stands behind FROM, which is ours."""
+        result = self._database.execute(f"SELECT * FROM {source} LIMIT 0")  # noqa: S608  ours
+        return {name: kind_of(kind) for name, kind, *_ in result.description or []}
 
     def fields(self, name: str) -> dict[str, list[str]]:
         """Return the columns of a table, and the fields of the structs that each is a list of."""
@@ -144,8 +147,7 @@ class Engine:
             self._register()
         else:
             address = file
-        read = f"SELECT * FROM read_parquet({text(address)}) LIMIT 0"  # noqa: S608  our own file
-        names = self._database.sql(read).columns
+        names = [*self._columns_in(f"read_parquet({text(address)})")]
         before = one.source.url_before
         self._database.execute(views.table_view(number, group, address, names, before))
 
@@ -214,7 +216,7 @@ class Engine:
 
         `sql` is a question that `resolve` let pass, or ours; `question` is what messages show.
         """
-        import duckdb
+        duckdb = duckdb_library()
 
         try:
             result = self._database.execute(sql)
@@ -229,7 +231,7 @@ class Engine:
         """Write an answer to the scratch file as Parquet; return how many rows it has."""
         ask = sql.rstrip().rstrip(";")
         copy = f"COPY (\n{ask}\n) TO {text(self.scratch)} (FORMAT parquet, COMPRESSION zstd)"
-        import duckdb
+        duckdb = duckdb_library()
 
         try:
             return int(self._database.execute(copy).fetchall()[0][0])
@@ -238,7 +240,7 @@ class Engine:
 
     def told(self, error: BaseException, sql: str, question: str) -> BadQuestion:
         """Return what DuckDB says of a question in the words of this house."""
-        import duckdb
+        duckdb = duckdb_library()
 
         message = str(error)
         if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)) or "bad_alloc" in message:

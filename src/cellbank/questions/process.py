@@ -10,13 +10,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
+from cellbank import config as _config
 from cellbank.model.errors import BadInput, BadQuestion
 from cellbank.model.progress import Watcher, ignore
+from cellbank.questions.pipe import read_message, write_message
 from cellbank.questions.question import Limits, Question, bad
-from cellbank.questions.sources import Source
-from cellbank.questions.worker import read_message, write_message
+
+if TYPE_CHECKING:
+    from cellbank.questions.sources import Source
 
 READ_BYTES: Final = 1 << 20
 _MAIN: Final = "from cellbank.questions.worker import main; main()"
@@ -54,7 +59,7 @@ class Asker:
 
     def ask(
         self,
-        sources: Sequence[Source],
+        sources: "Sequence[Source]",
         question: Question,
         limits: Limits,
         watch: Watcher = ignore,
@@ -71,7 +76,7 @@ class Asker:
             self.start()
             whole = False
             try:
-                self._send((tuple(sources), question, limits.memory, scratch, several))
+                self._send((tuple(sources), question, limits.memory, scratch, several, _settings()))
                 for kind, *rest in self._messages(question, limits):
                     if kind == "said":
                         watch(rest[0])
@@ -156,6 +161,11 @@ class _Waiting:
         self.left = max(self.left - (time.monotonic() - began), 0.0)
         if not ready:
             raise TimeoutError
+
+
+def _settings() -> bytes:
+    """Return the configuration of now: that of the process that answers may be older."""
+    return msgspec.json.encode(_config.read())
 
 
 def _raise_if_wrong(kind: str, rest: Sequence[Any], question: Question) -> None:

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from cellbank import config as _config
 from cellbank.cells.kinds import GROUPS, KINDS
 from cellbank.cells.pieces_table import KIND, pieces_in
+from cellbank.config import Config
 from cellbank.model.digest import SMALL_BELOW
 from cellbank.model.errors import Damaged, NotFound
 from cellbank.model.log import Table
@@ -83,13 +83,13 @@ class Source(msgspec.Struct, frozen=True):
 class Opened:
     """A source, opened where it is read; `database` is the one that reads it."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, config: Config) -> None:
         self.source = source
         self.package = Package.parse(source.package)
         self.tables: Mapping[str, Table] = dict(source.tables)
         self.watch: Watcher = ignore
         self.database: Any = None
-        self._config = _config.read()
+        self._config = config
         self._store = Store.at(source.home, source.paths)
         self._opened: Remote | None = None
 

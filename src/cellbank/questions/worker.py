@@ -6,7 +6,6 @@ to either end.
 """
 
 import os
-import pickle
 import resource
 import signal
 import sys
@@ -14,9 +13,14 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final
 
+import msgspec
+
+from cellbank.cells.duck import duckdb_library
+from cellbank.config import Config
 from cellbank.model.errors import CellbankError
+from cellbank.questions.pipe import read_message, write_message
 from cellbank.questions.question import Question
 from cellbank.questions.sources import Opened, Source
 
@@ -24,33 +28,6 @@ ENGINES: Final = 4
 """So many sets of sources stay open, for more questions about them."""
 ROOM: Final = 512 << 20
 """Beside the memory of the question: what threads set aside and never use."""
-
-
-class Readable(Protocol):
-    """What messages are read from."""
-
-    def read(self, length: int, /) -> bytes:
-        """Return so many bytes, fewer at the end."""
-
-
-def read_message(stream: Readable) -> Any:
-    """Return the next message; raises `EOFError` where the other side is gone."""
-    head = stream.read(8)
-    length = int.from_bytes(head, "little")
-    data = stream.read(length)
-    if len(head) < 8 or len(data) < length:
-        raise EOFError
-    return pickle.loads(data)  # noqa: S301  of the other end of our own pipe
-
-
-def write_message(stream: BinaryIO, message: Any) -> None:
-    """Write a message."""
-    data = pickle.dumps(message, protocol=5)
-    left = memoryview(len(data).to_bytes(8, "little") + data)
-    while left:
-        # A pipe without a buffer takes as much as it has room for.
-        left = left[stream.write(left) :]
-    stream.flush()
 
 
 def main() -> None:
@@ -78,8 +55,7 @@ class Desk:
         self._engines: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
         # The slowest of it is needed in any case: it is read while the other side looks up
         # what is asked about.
-        import duckdb  # noqa: F401
-
+        duckdb_library()
         import cellbank.questions.engine  # noqa: F401
 
     def close(self) -> None:
@@ -94,10 +70,11 @@ class Desk:
         memory: int,
         scratch: str,
         several: bool,
+        settings: bytes,
     ) -> None:
         """Answer one question; an error is an answer too."""
         try:
-            engine = self._engine(tuple(sources), memory, scratch, several)
+            engine = self._engine(tuple(sources), memory, scratch, several, settings)
             for one in engine.sources:
                 one.watch = lambda value: self._say("said", value)
             for message in _answers(engine, question, lambda: self._say("asking")):
@@ -113,14 +90,22 @@ class Desk:
     def _say(self, *message: Any) -> None:
         write_message(self._answers, message)
 
-    def _engine(self, sources: tuple[Source, ...], memory: int, scratch: str, several: bool) -> Any:
+    def _engine(
+        self,
+        sources: tuple[Source, ...],
+        memory: int,
+        scratch: str,
+        several: bool,
+        settings: bytes,
+    ) -> Any:
         from cellbank.questions.engine import Engine
 
-        key = (sources, memory, scratch, several)
+        key = (sources, memory, scratch, several, settings)
         if key not in self._engines:
             while len(self._engines) >= ENGINES:
                 self._engines.popitem(last=False)[1].close()
-            opened = [Opened(source) for source in sources]
+            config = msgspec.json.decode(settings, type=Config)
+            opened = [Opened(source, config) for source in sources]
             self._engines[key] = Engine(opened, memory, scratch, several=several)
         self._engines.move_to_end(key)
         return self._engines[key]
