@@ -137,7 +137,7 @@ def test_a_channel_goes_by_name_dye_or_number() -> None:
 @pytest.mark.parametrize(
     ("asked", "advice"),
     [
-        ("membran", "Did you mean membrane?"),
+        ("membranes", "Did you mean membrane?"),
         ("MEMBRANE", "Did you mean membrane?"),
         ("dna", "Did you mean DNA?"),
         ("lysosomes", "It has DNA, membrane."),

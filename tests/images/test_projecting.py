@@ -184,7 +184,7 @@ def test_what_cannot_be_folded_is_refused(over: str) -> None:
 
 def test_a_channel_that_is_not_there_is_refused() -> None:
     with pytest.raises(ChannelNotFound, match="Did you mean membrane"):
-        image_of(FORMS["ours"]).project(C="membran")
+        image_of(FORMS["ours"]).project(C="membranes")
 
 
 # --- how much is read, and how much is kept

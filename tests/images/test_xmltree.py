@@ -102,7 +102,7 @@ def test_annotations_without_end_are_passed_over() -> None:
 
 
 def test_planes_of_a_long_recording_are_passed_over() -> None:
-    plane = '<Plane TheZ="0" TheC="0" TheT="0" DeltaT="0.5" ExposureTime="0.1"/>'
+    plane = '<Plane TheZ="0" TheC="0" DeltaT="0.5" ExposureTime="0.1"/>'
     assert_understood(image_of(WHOLE.replace("</Pixels>", f"{plane * 20_000}</Pixels>")))
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cellbank.images import picturing
+from cellbank.images import picturing, thumbnails
 from cellbank.images.colours import Color
 from cellbank.images.compose import Picture
 from cellbank.images.image_data import ImageData
@@ -178,7 +178,7 @@ class Image(ImageData):
         Brightness is stretched for each image, so thumbnails cannot be compared. `labels` says
         that the numbers are labels, each to have a colour of its own.
         """
-        return picturing.thumbnail(self, size, labels=labels)
+        return thumbnails.thumbnail(self, size, labels=labels)
 
     def plot(self, **options: Any) -> Any:
         """Draw a row of channels in use, projected, titled, with a scale bar; return the figure.

@@ -1,8 +1,7 @@
 """From an image to a picture: which channels, which planes, in which colours."""
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,22 +13,8 @@ from cellbank.images.colours import channel_colors, is_transmitted
 from cellbank.images.image_data import ImageData
 from cellbank.images.limits import Limits, auto_limits
 from cellbank.images.pixels import UNNAMED
-from cellbank.images.scaling import nearest, shrink, stretch
 from cellbank.images.selecting import Choice
 from cellbank.model.errors import AxisNotFound, BadInput
-
-PLANES: Final = 7
-"""So many planes of a stack, evenly spread, make a thumbnail."""
-_CHANNELS: Final = 16
-"""More of them are no picture."""
-_ROWS: Final = 64 << 20
-"""Bytes of rows that are read at a time for a thumbnail."""
-_ALIGNED: Final = 256
-"""Rows are read in multiples of this, which tiles often have."""
-_TOGETHER: Final = 1 << 30
-"""Bytes of all planes that make a thumbnail."""
-_MOST: Final = 1 << 29
-"""Bytes of a plane of which a thumbnail is made."""
 
 
 def flat(image: ImageData, channels: Sequence[int], Z: Choice, T: int, level: int) -> NDArray[Any]:
@@ -95,7 +80,7 @@ def composite(
     if "S" in image.axes:
         if colors is not None:
             raise _in_colours(image)
-        return _colour_picture(flat(image, [0], Z, T, level), limits)
+        return colour_picture(flat(image, [0], Z, T, level), limits)
     planes = flat(image, [channel.index for channel in channels], Z, T, level)
     return compose.composite(
         list(planes), _chosen(image, channels, colors), _windows(image, channels, limits)
@@ -106,7 +91,7 @@ def _in_colours(image: ImageData) -> BadInput:
     return BadInput(f"{image.name} is in colours already", "Leave them: image.composite().")
 
 
-def _colour_picture(samples: NDArray[Any], limits: Any) -> compose.Picture:
+def colour_picture(samples: NDArray[Any], limits: Any) -> compose.Picture:
     """Return a picture that is in colours already: its samples (S, Y, X), 8 bits as they are."""
     planes = list(samples[:3]) if len(samples) > 2 else [samples[0]] * 3
     if limits is None and samples.dtype == np.uint8:
@@ -219,88 +204,3 @@ def orthogonal(image: ImageData, position: Any, colors: Any, limits: Any, T: int
     found = image.pixel_size or {}
     voxel = [found[axis] for axis in "ZYX"] if set("ZYX") <= set(found) else None
     return sides.isotropic((xy, xz, yz), voxel)
-
-
-def thumbnail(image: ImageData, size: int, *, labels: bool) -> compose.Picture:
-    """Return a small picture made of a few planes, or of a smaller version that the file has.
-
-    One channel at a time: what is in memory is a plane or two, however many channels there are.
-    """
-    if size < 1:
-        raise BadInput(f"a thumbnail of {size} pixels", "Give at least 1.")
-    fitting = [n for n, level in enumerate(image.levels) if max(level) >= size]
-    level = fitting[-1] if fitting else 0
-    plane = _plane_bytes(image, level)
-    if plane > _MOST:
-        raise BadInput(
-            f"{image.name}: no thumbnail: its planes have {plane} bytes and no smaller version",
-            "Save it with smaller versions (a pyramid).",
-        )
-    if labels:
-        found = _small(image, 0, level, size, PLANES, labels=True)
-        height, width = found.shape
-        part = min(1.0, size / max(height, width))
-        shape = max(1, round(height * part)), max(1, round(width * part))
-        return overlays.label_colors(nearest(found, shape))
-    channels = shown_channels(image, None)[: min(_CHANNELS, max(1, _TOGETHER // plane))]
-    most = min(PLANES, max(1, _TOGETHER // (plane * len(channels))))
-    small = [_small(image, channel.index, level, size, most) for channel in channels]
-    if "S" in image.axes:
-        return shrink(_colour_picture(np.moveaxis(small[0], -1, 0), None), size)
-    return compose.composite(small, list(colors_of(channels)), (0, 255))
-
-
-def _plane_bytes(image: ImageData, level: int) -> int:
-    shape = image.pixels.sample_shape(*(slice(0, length) for length in image.levels[level]))
-    return math.prod(shape) * image.dtype.itemsize
-
-
-def _small(
-    image: ImageData, channel: int, level: int, size: int, most: int, *, labels: bool = False
-) -> NDArray[Any]:
-    """Return a channel of a few planes: grey, 8 bits and small, unless it is of labels or colours.
-
-    A large plane is read some rows at a time, and made smaller at once.
-    """
-    height, width = image.levels[level]
-    row = _plane_bytes(image, level) // height
-    rows = max(_ALIGNED, _ROWS // row // _ALIGNED * _ALIGNED)
-    step = 1 if rows >= height else max(1, min(_ALIGNED, max(height, width) // (4 * size)))
-    bands = []
-    for start in range(0, height, rows):
-        band = _few(image, channel, level, most, slice(start, min(start + rows, height)))
-        if band.dtype.kind == "c":
-            band = np.abs(band)
-        if labels or step == 1:
-            bands.append(band[::step, ::step])
-        else:
-            bands.append(stretch(band, (-(-band.shape[0] // step), -(-width // step))))
-    found = bands[0] if len(bands) == 1 else np.concatenate(bands)
-    if labels or found.ndim == 3:
-        return found
-    grey = compose.composite([found], ["#ff0000"], [auto_limits(found)])[..., 0]
-    return shrink(grey, size)
-
-
-def _few(image: ImageData, channel: int, level: int, most: int, rows: slice) -> NDArray[Any]:
-    """Return rows of a channel: the brightest of a few planes along Z, else one in the middle."""
-    header = image.pixels.header
-    leading = [axis for axis in header.axes if axis not in "YXS"]
-    if not set(leading) - set("TCZ"):
-        places = _spread(image.sizes["Z"], most) if "Z" in leading else None
-        return image.project(over="Z", level=level, T=0, C=channel, Z=places, Y=rows)
-    # Which of them is time, nobody knows; what lies at the ends may be out of focus.
-    named, number = {"T": 0, "C": channel}, 0
-    for axis in leading:
-        length = image.sizes[axis]
-        number = number * length + named.get(axis, length // 2)
-    columns = slice(0, image.levels[level][1])
-    return next(iter(image.pixels.planes([number], rows, columns, level)))
-
-
-def _spread(count: int, most: int) -> list[int]:
-    if count <= most:
-        return list(range(count))
-    if most == 1:
-        return [count // 2]
-    return [round(n * (count - 1) / (most - 1)) for n in range(most)]

@@ -77,7 +77,7 @@ def allocated(shape: tuple[int, ...], dtype: Any, name: str) -> NDArray[Any]:
 
 def _too_large(name: str, length: int) -> BadInput:
     return BadInput(
-        f"{name}: {length} bytes do not fit in memory",
+        f"{name}: {length / 1e9:.1f} GB do not fit in memory",
         "Read a part of it, or lazily: image.dask().",
     )
 
