@@ -26,26 +26,6 @@ DOCUMENTS = {"README", "SCHEMA"}
 TJP1 = "gene = 'TJP1'"
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A lab whose family is in a folder: `lab.folder.parent / "remote"`. Nobody changes it."""
-    lab = Lab(tmp_path_factory.mktemp("lab")).only(all="cell_lines")
-    lab.enlarge(3)
-    lab.build()
-    with lab.at_home():
-        cellbank.push(CELLS, to=str(lab.folder.parent / "remote"))
-    return lab
-
-
-@pytest.fixture
-def remote(published: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The remote of this test, set as the remote."""
-    place = tmp_path / "remote"
-    shutil.copytree(published.folder.parent / "remote", place)
-    monkeypatch.setenv("CELLBANK_REMOTE", str(place))
-    return place
-
-
 @pytest.fixture
 def said() -> list[str]:
     return []

@@ -604,6 +604,43 @@ def test_small_trees_are_read_as_by_a_plain_list(found: list[Entry], group: str)
 # --- comparing --------------------------------------------------------------------------------
 
 
+@given(entry_lists(), st.data())
+def test_entries_of_several_groups_are_those_that_lie_in_them(
+    found: list[Entry], data: st.DataObject
+) -> None:
+    made = Manifest.of(found)
+    firsts = sorted({entry.path.partition("/")[0] for entry in found} | {"fovs"})
+    groups = data.draw(st.lists(st.sampled_from(firsts), unique=True))
+    inside = [e for e in found if e.path.startswith(tuple(f"{group}/" for group in groups))]
+    reader = ManifestReader(made.header, made.pages.__getitem__)
+    expected = sorted(inside, key=lambda entry: entry.path) if groups else []
+    assert expected == list(reader.under_each(groups))
+
+
+def test_entries_of_several_groups_are_found_on_all_their_pages(tree: list[Entry]) -> None:
+    made = Manifest.of(tree)
+    chosen = sorted({entry.path.rpartition("/")[0] for entry in tree if "/" in entry.path})[::3]
+    groups = [one for one in chosen if not any(one.startswith(f"{o}/") for o in chosen)]
+    read: list[str] = []
+
+    def page(digest: str) -> bytes:
+        read.append(digest)
+        return made.pages[digest]
+
+    found = list(ManifestReader(made.header, page).under_each(groups))
+    inside = tuple(f"{group}/" for group in groups)
+    assert [entry for entry in tree if entry.path.startswith(inside)] == found
+    assert len(set(read)) == len(read)
+
+
+def test_metadata_that_looks_like_a_path_is_none() -> None:
+    fake = {"path": "b/x", "z": '"path":"b/y"'}
+    listed = [make_entry(path, D, 1, meta=fake) for path in ("a/1", "b/2", "c/3", "d/4")]
+    made = Manifest.of(listed)
+    reader = ManifestReader(made.header, made.pages.__getitem__)
+    assert ["b/2", "c/3"] == [entry.path for entry in reader.under_each(["c", "b"])]
+
+
 def naive_compare(old: list[Entry], new: list[Entry]) -> tuple[list, list, list, list]:
     before, after = ({entry.path: entry for entry in side} for side in (old, new))
     changed = [
