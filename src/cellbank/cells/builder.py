@@ -1,7 +1,7 @@
 """The builder: a recipe, tables and images become a family of packages in the store."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -11,6 +11,7 @@ from cellbank.cells.built import FamilyBuilt
 from cellbank.cells.documents import info_of
 from cellbank.cells.family import Family, Member
 from cellbank.cells.imaging import Images
+from cellbank.cells.including import included
 from cellbank.cells.kinds import KINDS
 from cellbank.cells.making import Making, Whole
 from cellbank.cells.metadata import Tables, connect, specs_of, writer_name
@@ -27,6 +28,7 @@ from cellbank.model.errors import ProblemsFound
 from cellbank.model.progress import Said, Watcher, ignore
 from cellbank.model.reference import Package
 from cellbank.packages.build import Built
+from cellbank.packages.carried import Carried
 from cellbank.packages.recording import Stamp
 from cellbank.packages.staging import Stager
 from cellbank.storage import disk
@@ -100,6 +102,7 @@ class _Build:
         """Read, check, then build."""
         self._say("Reading tables...")
         found = read_records(self._recipe, self._tables(), self._problems)
+        taken = included(self._store, self._recipe.include, self._problems, self._name)
         self._say(f"Checking images of {_counted(found)}...")
         stager = self._stager()
         with filling(self._store) as batch:
@@ -116,7 +119,7 @@ class _Build:
             batch.commit()
         images.remember(keep=True)
         self._fill_channels(found, images)
-        built = self._build_all(found, images, stager, stamp, strict=strict)
+        built = self._build_all(found, taken, images, stager, stamp, strict=strict)
         images.remember(keep=False)
         stager.finish()
         return FamilyBuilt(
@@ -170,6 +173,7 @@ class _Build:
     def _build_all(
         self,
         found: Mapping[str, Kept],
+        taken: Sequence[Carried],
         images: Images,
         stager: Stager,
         stamp: Stamp,
@@ -190,6 +194,7 @@ class _Build:
                 specs,
                 Collected(specs),
                 lambda: Tables(folder, specs, database),
+                taken,
             )
             members = self._members(whole)
             self._stop_if_bad(strict=strict)

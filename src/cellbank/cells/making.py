@@ -1,6 +1,6 @@
 """One package of a family: its documents and metadata tables, made of records, and built."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from cellbank.cells.values import Spec
 from cellbank.model.digest import SMALL_BELOW
 from cellbank.model.reference import Package
 from cellbank.packages.build import Built, Prepared, build
+from cellbank.packages.carried import Carried
 from cellbank.packages.recording import Stamp
 from cellbank.packages.scan import Source
 from cellbank.packages.staging import Stager
@@ -28,7 +29,7 @@ class Whole(msgspec.Struct, frozen=True):
     """What all packages of a family are made of.
 
     `source` is what the attributes of all records were seen to hold; `new_tables` begins the
-    metadata tables of a package.
+    metadata tables of a package; `included` comes from other packages into each.
     """
 
     owner: str
@@ -40,6 +41,7 @@ class Whole(msgspec.Struct, frozen=True):
     specs: Mapping[str, list[Spec]]
     source: Collected
     new_tables: Callable[[], Tables]
+    included: Sequence[Carried] = ()
 
 
 class Making:
@@ -72,7 +74,7 @@ class Making:
                 whole.root,
                 self._sources(readme, schema),
                 stamp=stamp,
-                prepared=Prepared("cell_lines", lambda _: tables.write(), stager),
+                prepared=Prepared("cell_lines", lambda _: tables.write(), stager, whole.included),
             )
         finally:
             tables.close()

@@ -228,6 +228,28 @@ class Packages(Part, frozen=True):
     ] = {}
 
 
+class Include(Part, frozen=True):
+    """Entries of another package, taken as they are."""
+
+    package: Annotated[
+        str,
+        Meta(
+            description="The package and the state of it that the entries are taken from: "
+            "owner/name@revision or owner/name==version."
+        ),
+    ]
+    paths: Annotated[
+        list[str],
+        Meta(
+            description="Which entries: paths, groups, or patterns with * (in a part) and ** (over "
+            "parts); default: all."
+        ),
+    ] = []
+    into: Annotated[
+        str, Meta(description="The group that they are put into; default: where they are there.")
+    ] = ""
+
+
 class Recipe(Part, frozen=True):
     """A recipe for a family of cell-line packages."""
 
@@ -238,6 +260,10 @@ class Recipe(Part, frozen=True):
     ]
     records: Annotated[Records, Meta(description="What each kind of record is made from.")]
     packages: Annotated[Packages, Meta(description="Which packages are made of the records.")]
+    include: Annotated[
+        list[Include],
+        Meta(description="Entries of other packages that come into each of these, as they are."),
+    ] = []
     description: Annotated[str, Meta(description="What the READMEs say of the packages.")] = ""
     license: Annotated[str, Meta(description="An SPDX name, or a sentence.")] = ""
     authors: Annotated[list[str], Meta(description="Who made the data.")] = []

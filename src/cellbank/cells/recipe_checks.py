@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cellbank.cells.including import include_problems
 from cellbank.cells.kinds import KINDS
 from cellbank.cells.recipe import Attribute, Field, Link, Packages, Recipe, Record
 from cellbank.cells.values import iso_date
@@ -33,6 +34,7 @@ def check(recipe: Recipe, tables: Collection[str]) -> Iterator[Wrong]:
     for kind, record in records.items():
         yield from _Checked(kind, record, records, tables).all()
     yield from _packages(recipe.packages, records)
+    yield from include_problems(recipe.include)
 
 
 class _Checked:
