@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from cellbank.images.pixels import UNNAMED, Pixels
 from cellbank.images.selecting import Axis, Selection
 from cellbank.model.errors import AxisNotFound, BadInput
+
+_ALL: Final = slice(None)
 
 
 def read_selection(pixels: Pixels, selection: Selection, level: int = 0) -> NDArray[Any]:
@@ -23,7 +25,9 @@ def read_selection(pixels: Pixels, selection: Selection, level: int = 0) -> NDAr
     rows, inner_rows = region(selection.y)
     columns, inner_columns = region(selection.x)
     inner = (inner_rows, inner_columns)
-    whole = inner == (slice(None), slice(None)) and selection.samples_whole(pixels.header.shape)
+    whole = inner_rows == inner_columns == _ALL and (
+        selection.samples is None or selection.samples_whole(pixels.header.shape)
+    )
     if len(numbers) == 1 and whole:
         found = pixels.plane(numbers[0], rows, columns, level)
     elif len(numbers) == 1 or not whole:
@@ -85,10 +89,12 @@ def _too_large(name: str, length: int) -> BadInput:
 def plane_numbers(pixels: Pixels, leading: tuple[Axis, ...]) -> list[int]:
     """Return the numbers of planes, in the order of the leading axes."""
     sizes = pixels.header.shape[: len(leading)]
-    if all(len(axis.places) == 1 for axis in leading):
-        number = 0
-        for axis, size in zip(leading, sizes, strict=True):
-            number = number * size + axis.places[0]
+    number = 0
+    for axis, size in zip(leading, sizes, strict=True):
+        if len(axis.places) != 1:
+            break
+        number = number * size + axis.places[0]
+    else:
         return [number]
     steps = [math.prod(sizes[n + 1 :]) for n in range(len(sizes))]
     return [

@@ -19,7 +19,7 @@ _NAMED: Final = frozenset("TCZ")
 """May be absent from a file; then there is one of them."""
 
 
-class Axis(msgspec.Struct, frozen=True):
+class Axis(msgspec.Struct, frozen=True, gc=False):
     """What is wanted of one axis: the places in it, and whether it stays in the result."""
 
     name: str
@@ -27,7 +27,7 @@ class Axis(msgspec.Struct, frozen=True):
     kept: bool
 
 
-class Selection(msgspec.Struct, frozen=True):
+class Selection(msgspec.Struct, frozen=True, gc=False):
     """What is wanted of an image, axis by axis, in the order of the file."""
 
     leading: tuple[Axis, ...]
@@ -94,6 +94,9 @@ def select(
     found = []
     for name, size in zip(axes, sizes, strict=True):
         choice = choices.get(name)
+        if choice is None:
+            found.append(Axis(name, range(size), kept=True))
+            continue
         if name == "C":
             choice = numbers_of(choice, channels, where)
         found.append(_axis(name, size, choice, where))
