@@ -1,0 +1,121 @@
+"""Limits: what runs for ever or wants all memory is stopped, and who asked can go on."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+import cellbank
+from cellbank.model.errors import BadInput, BadQuestion
+from cellbank.questions.process import asker
+
+pytestmark = pytest.mark.usefixtures("lab")
+SLACK = 6.0
+"""Seconds that a machine at work may need to end a process and to begin another."""
+
+
+def counted() -> list[tuple]:
+    return cellbank.query("lab/cells", "SELECT count(*) FROM fovs").rows()
+
+
+ENDLESS = {
+    "a long count": "SELECT count(*) FROM range(1000000000000)",
+    "a recursion without end": "WITH RECURSIVE t AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM t) "
+    "SELECT count(*) FROM t",
+    "a product of three": "SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000) c",
+    "one function that takes hours": "SELECT levenshtein(repeat('a', 100000) || i, "
+    "repeat('b', 100000)) FROM range(100) t(i)",
+}
+GREEDY = {
+    "a text that doubles": "WITH RECURSIVE t AS (SELECT 'x' AS x UNION ALL SELECT x || x FROM t) "
+    "SELECT count(*) FROM t",
+    "a long text": "SELECT length(repeat('x', 4000000000))",
+    "a long list": "SELECT len(range(1000000000))",
+    "many lists": "SELECT sum(len(list_transform(range(10000), lambda x: range(100000 + x))))",
+    "a wide number": "SELECT length(printf('%1000000000d', 3))",
+    "all of it sorted": "SELECT * FROM range(100000000) t(i) ORDER BY hash(i)",
+    "all of it in one list": "SELECT list(i) FROM range(1000000000) t(i)",
+    "too many rows": "SELECT * FROM range(100000000)",
+}
+
+
+@pytest.mark.parametrize("sql", ENDLESS.values(), ids=[*ENDLESS])
+def test_what_takes_too_long_is_stopped(sql: str) -> None:
+    counted()
+    began = time.monotonic()
+    with pytest.raises(BadQuestion, match=r"it takes more than 0\.5 seconds"):
+        cellbank.query("lab/cells", sql, timeout=0.5)
+    assert time.monotonic() - began < 0.5 + SLACK
+    assert [(6,)] == counted()
+
+
+@pytest.mark.parametrize("sql", GREEDY.values(), ids=[*GREEDY])
+def test_what_needs_too_much_memory_is_refused_it(sql: str) -> None:
+    with pytest.raises(BadQuestion, match="it needs more than 200 MB of memory"):
+        cellbank.query("lab/cells", sql, memory="200MB", timeout=60)
+    assert [(6,)] == counted()
+
+
+def test_an_expression_that_branches_without_end_is_matched_in_a_moment() -> None:
+    sql = "SELECT regexp_matches(repeat('a', 30000), '(a*)*(a*)*(a*)*b')"
+    assert [(False,)] == cellbank.query("lab/cells", sql, timeout=20).rows()
+
+
+def test_ctrl_c_stops_a_question() -> None:
+    counted()
+    process = asker._process
+    me = threading.get_ident()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    alarm = threading.Timer(0.5, signal.pthread_kill, (me, signal.SIGINT))
+    alarm.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            cellbank.query("lab/cells", ENDLESS["a long count"], timeout=60)
+    finally:
+        alarm.join()
+        signal.signal(signal.SIGINT, before)
+    assert process is not None
+    assert process.poll() is not None
+    assert [(6,)] == counted()
+
+
+def test_when_the_process_that_answers_dies_the_next_question_has_a_new_one() -> None:
+    counted()
+    assert asker._process is not None
+    os.kill(asker._process.pid, signal.SIGKILL)
+    asker._process.wait()
+    assert [(6,)] == counted()
+
+
+def test_when_it_dies_at_work_the_question_is_told_so() -> None:
+    counted()
+    assert asker._process is not None
+    killer = threading.Timer(0.5, os.kill, (asker._process.pid, signal.SIGKILL))
+    killer.start()
+    try:
+        with pytest.raises(BadQuestion, match="came to an end"):
+            cellbank.query("lab/cells", ENDLESS["a long count"], timeout=60)
+    finally:
+        killer.join()
+    assert [(6,)] == counted()
+
+
+def test_threads_ask_one_after_the_other() -> None:
+    found: list[list[tuple]] = []
+    threads = [threading.Thread(target=lambda: found.append(counted())) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [[(6,)]] * 6 == found
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"timeout": 0}, {"timeout": -1}, {"memory": "many"}, {"memory": "1kB"}, {"memory": 5}],
+)
+def test_limits_that_are_none_are_refused(limits) -> None:
+    with pytest.raises(BadInput):
+        cellbank.query("lab/cells", "SELECT 1", **limits)
