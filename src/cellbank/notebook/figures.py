@@ -18,7 +18,6 @@ from cellbank.model.errors import BadInput
 from cellbank.notebook.panels import Panel, Wanted, panels_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDTH: Final = 15.0
@@ -172,7 +171,7 @@ def _drawn(
     return figure
 
 
-def _draw(axes: "Axes", panel: Panel, cmap: str, inches: float, size: int) -> None:
+def _draw(axes: Any, panel: Panel, cmap: str, inches: float, size: int) -> None:
     axes.imshow(
         panel.shrunk(size),
         cmap=cmap,
@@ -193,7 +192,7 @@ def _fitted(text: str, inches: float, points: int) -> str:
     return text if len(text) <= room else text[: room - 1] + "…"
 
 
-def _scale_bar(axes: "Axes", panel: Panel) -> None:
+def _scale_bar(axes: Any, panel: Panel) -> None:
     """Draw how long some round number of micrometres is, at the lower right."""
     from matplotlib.patheffects import withStroke
 
