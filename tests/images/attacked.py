@@ -74,19 +74,24 @@ def attacked(data: bytes) -> dict[str, Any]:
     return out
 
 
+def tell(name: str, found: dict[str, Any]) -> None:
+    """Write a line of JSON."""
+    sys.stdout.write(f"{json.dumps([name, found])}\n")
+    sys.stdout.flush()
+
+
 def main(*, slow: bool) -> None:
     """Run the attacks, and print what came of each."""
     for name, data in attacks():
         if name.startswith(SLOW) != slow:
             continue
-        sys.stdout.flush()
         child = os.fork()
         if not child:
-            print(json.dumps([name, attacked(data)]), flush=True)
+            tell(name, attacked(data))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if status:
-            print(json.dumps([name, {"killed": status}]), flush=True)
+            tell(name, {"killed": status})
 
 
 if __name__ == "__main__":

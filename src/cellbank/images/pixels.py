@@ -33,7 +33,7 @@ class Pixels(ABC):
     name: str
     """For messages."""
     header: Header
-    """Axes `T`, `C`, `Z` in any order, each once, then `YX` or `YXS`; unnamed ones are `UNNAMED`."""
+    """Axes `T`, `C`, `Z` in any order, each once, then `YX` or `YXS`; unnamed: `UNNAMED`."""
     levels: tuple[tuple[int, int], ...]
     """Height and width of the full size, then of smaller versions."""
     channels: tuple[Channel, ...]
