@@ -19,8 +19,15 @@ from image_processes import SHOWN, SHOWN_SMALL, far, imports, shown
 from image_tables import far_table, images_table, imports_table, shown_table
 from images import ROUNDS as IMAGE_ROUNDS
 from images import Images, measured
-from steps import Files, manifest_steps, start_steps
-from tables import family_table, files_table, growth, manifest_table, start_table
+from steps import Files, manifest_steps, start_steps, subset_steps
+from tables import (
+    family_table,
+    files_table,
+    growth,
+    manifest_table,
+    start_table,
+    subset_table,
+)
 
 NEEDED_BYTES = 12 << 30
 START_ROUNDS = 9
@@ -35,7 +42,7 @@ def main() -> None:
         "--patience", type=float, default=2, help="seconds to wait for neighbours before a step"
     )
     parser.add_argument(
-        "--only", help="what to measure", default="W1,W2,manifest,cells,fields,start,images"
+        "--only", help="what to measure", default="W1,W2,manifest,subset,cells,fields,start,images"
     )
     parser.add_argument("--fovs", type=int, default=FIELDS, help="fields of view of full size")
     parser.add_argument("--no-http", action="store_true", help="leave the registry out")
@@ -128,6 +135,12 @@ def _tables(given: argparse.Namespace, folder: Path) -> Iterator[tuple[str, list
         seconds, samples = manifest_steps(folder, count, given.runs, given.patience)
         title = f"A manifest of {count:,} entries on {kind}, median of {given.runs}"
         yield title, manifest_table(seconds, samples)
+    if "subset" in wanted:
+        count = 10_000 if given.quick else 1_000_000
+        say(f"A subset of {count:,} entries")
+        seconds, samples = subset_steps(folder, count, given.runs, given.patience)
+        title = f"A subset of {count:,} entries on {kind}, median of {given.runs}"
+        yield title, subset_table(seconds, samples)
     if "start" in wanted:
         say("Starting")
         rounds = 1 if given.quick else max(START_ROUNDS, given.runs)

@@ -172,6 +172,25 @@ def manifest_steps(
     return seconds, samples
 
 
+def subset_steps(
+    folder: Path, count: int, rounds: int, patience: float
+) -> tuple[dict[str, list[float]], dict[str, list[Sample]]]:
+    """Return the seconds of planning a subset, and what the process took: afresh, and again."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    samples: dict[str, list[Sample]] = defaultdict(list)
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        run([sys.executable, BENCH / "subsets.py", "make", place, str(count)])
+        for _ in range(rounds):
+            with tempfile.TemporaryDirectory(dir=folder) as store:
+                for step in ("first", "again"):
+                    settle(patience)
+                    words = [sys.executable, BENCH / "subsets.py", "plan", place, store]
+                    sample, said = run(words)
+                    seconds[step].append(float(said))
+                    samples[step].append(sample)
+    return seconds, samples
+
+
 def start_steps(command: str, rounds: int, patience: float) -> dict[str, list[Sample]]:
     """Return what processes take that start, and do next to nothing."""
     python = [sys.executable, "-c"]

@@ -26,6 +26,11 @@ STEPS = (
     *("same: push, HTTP", "same: install, HTTP"),
     "verify",
 )
+SUBSET_AIMS = {
+    "first": ("plan 1 %, nothing here", 0.0),
+    "again": ("plan 1 %, metadata here", 1.0),
+}
+"""Step → its name, and how many seconds it may take."""
 MANIFEST_AIMS = {
     "write": ("write", 2.0),
     "read": ("read it all", 0.8),
@@ -208,6 +213,19 @@ def manifest_table(
             good = is_met(max(took / aim, memory / LIST_MEMORY), 1)
             limit += f", {LIST_MEMORY / MB:.0f} MB"
         rows.append((name, f"{took:.3f}", limit, good, f"{memory / MB:.0f}"))
+    return table(rows)
+
+
+def subset_table(
+    seconds: Mapping[str, Sequence[float]], samples: Mapping[str, Sequence[Sample]]
+) -> list[str]:
+    """Return the table of planning a subset, each in a process of its own."""
+    rows = [("step", "work s", "aim", "met", "CPU s", "MB of the process")]
+    for step, (name, aim) in SUBSET_AIMS.items():
+        took, process = middle(seconds[step]), median(samples[step])
+        limit, good = (f"{aim} s", is_met(took, aim)) if aim else ("", "")
+        memory = f"{process.memory / MB:.0f}"
+        rows.append((name, f"{took:.2f}", limit, good, f"{process.cpu:.2f}", memory))
     return table(rows)
 
 

@@ -14,7 +14,14 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list
     """Return title → step → the cells of its row."""
     pytest.importorskip("tifffile", reason="the benchmarks make TIFF files")
     place = tmp_path_factory.mktemp("bench")
-    words = ["--quick", "--runs", "1", "--only", "W1,manifest,cells,fields,start", "--markdown"]
+    words = [
+        "--quick",
+        "--runs",
+        "1",
+        "--only",
+        "W1,manifest,subset,cells,fields,start",
+        "--markdown",
+    ]
     done = subprocess.run(
         [sys.executable, BENCH, *words, "--folder", place],
         capture_output=True,
@@ -54,6 +61,11 @@ def test_every_step_with_a_large_manifest_is_measured(
     tables: dict[str, dict[str, list[str]]],
 ) -> None:
     assert 1 + 5 == len(tables["A manifest of 10,000 entries"])
+
+
+def test_planning_a_subset_is_measured(tables: dict[str, dict[str, list[str]]]) -> None:
+    steps = ["step", "plan 1 %, nothing here", "plan 1 %, metadata here"]
+    assert steps == list(tables["A subset of 10,000 entries"])
 
 
 def test_starting_is_measured(tables: dict[str, dict[str, list[str]]]) -> None:

@@ -14,7 +14,7 @@ from cellbank.api.session import (
     watcher_or_default,
     whole,
 )
-from cellbank.api.subsetting import choice_of, chooser
+from cellbank.api.subsetting import choice_of, chooser, get_ready
 from cellbank.config import Config
 from cellbank.model.errors import BadInput
 from cellbank.model.progress import Watcher
@@ -136,6 +136,7 @@ def install(  # noqa: PLR0913  what may be chosen, by name
     if all_ and choice is not None:
         raise BadInput("all of the package and a part of it were asked for", "Ask for one of them.")
     reference = whole(ref) if metadata_only or choice is not None else Reference.parse(ref)
+    get_ready(choice)
     config = _config.read()
     store = open_store(config)
     address = need_address(config, store, reference.package, from_)

@@ -22,6 +22,15 @@ def chooser() -> Choose:
     return choose
 
 
+def get_ready(choice: Choice | None) -> None:
+    """Let what answers questions start; what there is to do at the remote is done meanwhile."""
+    if choice is None or not choice.asks:
+        return
+    from cellbank.questions.process import asker
+
+    asker.start()
+
+
 def choice_of(
     *,
     where: str | None,

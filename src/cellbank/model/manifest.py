@@ -1,9 +1,10 @@
 """Manifests: the complete list of a package's entries, cut into pages by content; its header."""
 
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 import msgspec
@@ -12,6 +13,9 @@ from cellbank.model import canonical
 from cellbank.model.digest import PIECES_ABOVE, digest_of, is_digest
 from cellbank.model.errors import DigestMismatch, NotCanonical
 from cellbank.model.names import path_problem
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 MIN_PAGE_ENTRIES: Final = 64
 MAX_PAGE_ENTRIES: Final = 4096
@@ -103,6 +107,9 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pages: tuple[PageInfo, ...]
 
 
+AHEAD: Final = 8
+"""So many pages are read before they are asked for."""
+_PATH: Final = b'"path":"'
 _encoder = msgspec.json.Encoder(order="sorted")
 _entry_decoder = msgspec.json.Decoder(Entry)
 _header_decoder = msgspec.json.Decoder(Header)
@@ -316,23 +323,32 @@ def _check_sizes(entries: Iterable[Entry]) -> None:
             raise NotCanonical(what, "they have the same bytes, but not the same size")
 
 
-def _lines_under(data: bytes, prefix: str, start: int) -> tuple[list[Entry], int]:
-    """Return the entries of a page, from a place in it on, that begin with `prefix`.
+def _lines_under(data: bytes, prefix: bytes, start: int) -> tuple[bytes, int]:
+    """Return the lines of a page, from a place in it on, whose paths begin with `prefix`.
 
-    Returns the place behind them, too; other lines are passed over.
+    Returns the place behind them, too. Lines are in order, so that few are looked at.
     """
-    mark = b'"path":' + _encoder.encode(prefix)[:-1]
-    found = []
-    at = data.find(mark, start)
-    while at >= 0:
-        stop = data.find(b"\n", at) + 1
-        entry = decode_page(data[data.rfind(b"\n", 0, at) + 1 : stop])[0]
-        # The same text may stand in the metadata of an entry that lies elsewhere.
-        if entry.path.startswith(prefix):
-            found.append(entry)
-            start = stop
-        at = data.find(mark, stop)
-    return found, start
+    stop = len(data)
+    while start < stop:
+        middle = (start + stop) // 2
+        first = data.rfind(b"\n", start, middle) + 1 or start
+        after = data.find(b"\n", middle) + 1 or len(data)
+        if _path_in(data, first, after) < prefix:
+            start = after
+        else:
+            stop = first
+    while stop < len(data):
+        after = data.find(b"\n", stop) + 1 or len(data)
+        if not _path_in(data, stop, after).startswith(prefix):
+            break
+        stop = after
+    return data[start:stop], stop
+
+
+def _path_in(data: bytes, first: int, after: int) -> bytes:
+    """Return the path in a line: behind it stand a digest and a number, and in it no quote."""
+    at = data.rfind(_PATH, first, after) + len(_PATH)
+    return data[at : data.find(b'"', at)]
 
 
 class ManifestReader:
@@ -396,18 +412,38 @@ class ManifestReader:
                 if entry.path.startswith(prefix):
                     yield entry
 
-    def under_each(self, groups: Iterable[str]) -> Iterator[Entry]:
+    def under_each(
+        self, groups: Iterable[str], executor: "Executor | None" = None
+    ) -> Iterator[Entry]:
         """Yield the entries below these groups, in order; no group lies in another.
 
-        Of a page with few of them, only their lines are decoded.
+        Of a page with few of them, only their lines are decoded. An `executor` reads pages ahead.
         """
-        number, data, place = -1, b"", 0
+        wanted: dict[int, list[bytes]] = {}
         for prefix in sorted(f"{group}/" for group in groups):
-            for at in self._pages_of(prefix):
-                if at != number:
-                    number, data, place = at, self._read(self.header.pages[at].digest), 0
-                found, place = _lines_under(data, prefix, place)
-                yield from found
+            for number in self._pages_of(prefix):
+                wanted.setdefault(number, []).append(prefix.encode())
+        for number, data in self._pages_ahead(wanted, executor):
+            place = 0
+            for start in wanted[number]:
+                lines, place = _lines_under(data, start, place)
+                yield from decode_page(lines)
+
+    def _pages_ahead(
+        self, numbers: Iterable[int], executor: "Executor | None"
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield pages by their numbers; some are read while another is looked at."""
+        if executor is None:
+            yield from ((n, self._read(self.header.pages[n].digest)) for n in numbers)
+            return
+        ahead: deque[tuple[int, Future[bytes]]] = deque()
+        for number in numbers:
+            ahead.append((number, executor.submit(self._read, self.header.pages[number].digest)))
+            if len(ahead) > AHEAD:
+                first, page = ahead.popleft()
+                yield first, page.result()
+        for first, page in ahead:
+            yield first, page.result()
 
     def has_group(self, group: str) -> bool:
         """Whether any entry lies below `group`."""

@@ -6,6 +6,7 @@ well, a plate or a line.
 """
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
 from typing import Any, Final
 
@@ -96,7 +97,8 @@ def _of_records(choice: Choice, kinds: Sequence[str], asked: Asked) -> list[Entr
         if not kinds or group in kinds
         for name in names
     ]
-    return list(asked.reader.under_each(groups))
+    with ThreadPoolExecutor(1) as ahead:
+        return list(asked.reader.under_each(groups, ahead))
 
 
 def group_asked(choice: Choice, asked: Asked) -> str:
