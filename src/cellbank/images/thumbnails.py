@@ -17,7 +17,7 @@ PLANES: Final = 7
 """So many planes of a stack, evenly spread, make a thumbnail."""
 _CHANNELS: Final = 16
 """More of them are no picture."""
-_ROWS: Final = 64 << 20
+_ROWS: Final = 16 << 20
 """Bytes of rows that are read at a time for a thumbnail."""
 _ALIGNED: Final = 256
 """Rows are read in multiples of this, which tiles often have."""
