@@ -1,6 +1,5 @@
 """A store with a small package of records, shared by all questions of a session."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,19 @@ FOVS = [
     fov(5, 3, passage=33, viability=96.0, kind=None, good=False),
     fov(6, 9, passage=35, viability=95.0, kind="it's | odd\n\x1b[31m", good=True),
 ]
-SEGMENTATIONS = [
-    {"id": "cell_1", "fovs": ["fov_001"], "wells": ["well_1"], "plates": ["plate_1"], "lines": ["line_1"]},
-    {"id": "cell_3", "fovs": ["fov_003"], "wells": ["well_2"], "plates": ["plate_1"], "lines": ["line_2"]},
-]  # fmt: skip
+
+
+def segmentation(number: int, well: int, line: int) -> dict[str, object]:
+    of = {"fovs": [f"fov_{number:03}"], "wells": [f"well_{well}"], "plates": ["plate_1"]}
+    return {"id": f"cell_{number}", **of, "lines": [f"line_{line}"]}
+
+
+SEGMENTATIONS = [segmentation(1, 1, 1), segmentation(3, 2, 2)]
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a store with `lab/cells`, with `lab/more`, and with `lab/files`, which has no records."""
+    """Return a store with `lab/cells`, `lab/more`, and `lab/files`, which has no records."""
     home = tmp_path_factory.mktemp("questions") / "home"
     keep(home, "lab/cells", tables_of(FOVS, cell_segs=SEGMENTATIONS))
     keep(home, "lab/more", tables_of([fov(7, 2, passage=50)]))
@@ -33,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def lab(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def lab(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in that store."""
     monkeypatch.setenv("CELLBANK_HOME", str(made))
-    yield made
+    return made

@@ -60,11 +60,17 @@ PLATES = [
     {"id": "plate_1", "barcode": "0001", "note": "kept"},
     {"id": "plate_2", "barcode": "0002", "note": None},
 ]
+
+
+def well(number: int, **said: Any) -> dict[str, Any]:
+    return {"id": f"well_{number}", "clone": None, "passage": None, "note": None, **said}
+
+
 WELLS = [
-    {"id": "well_1", "clone": "20", "passage": 30, "note": "odd", "plates": ["plate_1"], "lines": ["line_1"]},
-    {"id": "well_2", "clone": None, "passage": 41, "note": None, "plates": ["plate_1"], "lines": ["line_2"]},
-    {"id": "well_3", "clone": "7", "passage": None, "note": "odd", "plates": ["plate_2"], "lines": []},
-]  # fmt: skip
+    well(1, clone="20", passage=30, note="odd", plates=["plate_1"], lines=["line_1"]),
+    well(2, passage=41, plates=["plate_1"], lines=["line_2"]),
+    well(3, clone="7", note="odd", plates=["plate_2"], lines=[]),
+]
 
 
 def fov(number: int, well: int, **said: Any) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def test_what_is_more_than_a_condition_is_refused(where: str) -> None:
 
 
 def test_a_kind_that_is_not_there_is_told_with_what_is() -> None:
-    with pytest.raises(BadQuestion, match="there are no wells in lab/files. There are: entries"):
+    with pytest.raises(BadQuestion, match=r"there are no wells in lab/files\. There are: entries"):
         cellbank.query("lab/files", where="true", kind="wells")
-    with pytest.raises(BadQuestion, match="there are no fov_s in lab/cells. Did you mean fovs"):
+    with pytest.raises(BadQuestion, match=r"there are no fov_s in lab/cells\. Did you mean fovs"):
         cellbank.query("lab/cells", where="true", kind="fov_s")

@@ -1,4 +1,5 @@
 """Questions in SQL: what they can name, and what they are refused."""
+# ruff: noqa: S608  the questions are ours
 
 import os
 from pathlib import Path
@@ -18,7 +19,8 @@ def rows(sql: str, ref: str = "lab/cells", **how) -> list[tuple]:
 
 
 def test_tables_are_joined_by_their_lists() -> None:
-    sql = "SELECT fovs.id, clone FROM fovs JOIN wells ON list_contains(fovs.wells, wells.id) ORDER BY 1"
+    sql = "SELECT fovs.id, clone FROM fovs JOIN wells ON list_contains(fovs.wells, wells.id)"
+    sql += " ORDER BY 1"
     assert [("fov_001", "20"), ("fov_002", "20"), ("fov_003", None)] == rows(sql)[:3]
 
 
@@ -100,7 +102,7 @@ def test_a_revision_can_be_asked() -> None:
         "SELECT 1",
         "select 1;",
         "WITH a AS (SELECT 1 AS x) SELECT x FROM a",
-        "WITH RECURSIVE t AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM t WHERE x < 3) SELECT max(x) FROM t",
+        "WITH RECURSIVE t AS (SELECT 1 x UNION ALL SELECT x + 1 FROM t WHERE x < 3) FROM t",
         "FROM fovs SELECT id",
         "VALUES (1)",
         "(SELECT 1) UNION ALL (SELECT 2)",
@@ -121,6 +123,7 @@ def test_what_only_reads_is_a_question(sql: str) -> None:
     rows(sql)
 
 
+ADVICE = "It may name tables and call functions that compute; files and settings are out of reach."
 OUTSIDE = "secret.csv"
 
 
@@ -233,7 +236,7 @@ def test_several_statements_are_told_what_a_question_is() -> None:
             "SELECT read_csv FROM read_csv('a')",
             "a question may not call read_csv\n  SELECT read_csv FROM read_csv('a')\n"
             "                       ^^^^^^^^^^^^^",
-            "It may name tables and call functions that compute; files and settings are out of reach.",
+            ADVICE,
         ),
     ],
 )

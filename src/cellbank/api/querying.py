@@ -284,15 +284,17 @@ def table(
     from cellbank.cells.frames import table as of_node
 
     reference = Reference.parse(ref)
-    if from_ is None:
-        try:
-            node: Any = load(ref)
-        except NotInstalled:
-            if not address_of(_config.read(), open_store(_config.read()), reference.package, None):
-                raise
-        else:
-            return of_node(node, kind, as_=as_, columns=columns)  # type: ignore[call-overload]
+    if from_ is None and _is_here(reference):
+        node: Any = load(ref)
+        return of_node(node, kind, as_=as_, columns=columns)  # type: ignore[call-overload]
     return _far_table(reference, kind, as_, columns, from_)
+
+
+def _is_here(reference: Reference) -> bool:
+    """Whether a reference is to be looked up in the store, also in vain."""
+    config = _config.read()
+    store = open_store(config)
+    return _in_store(config, store, reference) is not None
 
 
 def _far_table(

@@ -9,7 +9,7 @@ from typing import Any, Final
 from cellbank.cells.duck import duckdb_library
 from cellbank.cells.kinds import GROUPS
 from cellbank.cells.metadata import text
-from cellbank.model.errors import BadQuestion
+from cellbank.model.errors import BadQuestion, CellbankError
 from cellbank.model.names import near
 from cellbank.questions import views
 from cellbank.questions.far import SCHEME, FarTable, file_system
@@ -205,6 +205,13 @@ class Engine:
         asked = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = ?"
         found = self._database.execute(asked, ["aggregate"]).fetchall()
         return frozenset(row[0] for row in found)
+
+    def cause(self) -> CellbankError | None:
+        """Return why a table could not be read, if one could not since this was last asked."""
+        found = None
+        for table in self._far.values():
+            found, table.failed = table.failed or found, None
+        return found
 
     @property
     def parser(self) -> Any:

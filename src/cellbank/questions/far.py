@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cellbank.model.digest import is_digest
+from cellbank.model.errors import CellbankError
 from cellbank.model.log import Table
 from cellbank.model.manifest import Entry
 from cellbank.storage.pieces import Far, Pieces, RemoteFile
@@ -27,16 +28,36 @@ class _Listed(Pieces):
 
 
 class FarTable:
-    """A table at a remote; each reader of it has a place of its own, and all share its pieces."""
+    """A table at a remote; each reader of it has a place of its own, and all share its pieces.
+
+    `failed` is why it could not be read: DuckDB tells of that in words that help nobody.
+    """
 
     def __init__(self, far: Far, entry: Entry, length: int, digests: list[str]) -> None:
         self.size = entry.size
+        self.failed: CellbankError | None = None
         self._name = f"{far.package}/{entry.path}"
         self._pieces = _Listed(far, entry, length, digests)
 
     def open(self) -> RemoteFile:
         """Return a reader."""
-        return RemoteFile(self._pieces, self._name)
+        return _Reader(self, self._pieces, self._name)
+
+
+class _Reader(RemoteFile):
+    """A reader that remembers why it failed."""
+
+    def __init__(self, table: FarTable, pieces: Pieces, name: str) -> None:
+        super().__init__(pieces, name)
+        self._table = table
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return so many bytes, or all that are left."""
+        try:
+            return super().read(size)
+        except CellbankError as error:
+            self._table.failed = error
+            raise
 
 
 def ranges_of(

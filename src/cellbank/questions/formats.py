@@ -77,7 +77,7 @@ def _aligned(
     shown = list(range(len(widths)))
     if width:
         widths = _narrowed(widths, width)
-        while len(shown) > 1 and sum(widths[i] for i in shown) + 2 * len(shown) > width:
+        while len(shown) > 1 and _width(widths, shown) > width:
             shown.pop()
     out = []
     for row in rows:
@@ -85,6 +85,11 @@ def _aligned(
         line = "  ".join(cells).rstrip()
         out.append(f"{line}  …" if len(shown) < len(widths) else line)
     return out, len(shown)
+
+
+def _width(widths: Sequence[int], shown: Sequence[int]) -> int:
+    """Return how wide a line of these columns is, with the mark of those left out."""
+    return sum(widths[i] for i in shown) + 2 * (len(shown) - 1) + 3 * (len(shown) < len(widths))
 
 
 def _narrowed(widths: list[int], width: int) -> list[int]:

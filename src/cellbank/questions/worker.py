@@ -73,6 +73,7 @@ class Desk:
         settings: bytes,
     ) -> None:
         """Answer one question; an error is an answer too."""
+        engine = None
         try:
             engine = self._engine(tuple(sources), memory, scratch, several, settings)
             for one in engine.sources:
@@ -82,10 +83,12 @@ class Desk:
             self._say("done")
         except (BrokenPipeError, EOFError):
             raise
-        except CellbankError as error:
-            self._say("error", error)
         except Exception as error:  # noqa: BLE001  it is told where the question was asked
-            self._say("failed", f"{type(error).__name__}: {error}")
+            known = engine.cause() if engine is not None else None
+            if known is not None or isinstance(error, CellbankError):
+                self._say("error", known or error)
+            else:
+                self._say("failed", f"{type(error).__name__}: {error}")
 
     def _say(self, *message: Any) -> None:
         write_message(self._answers, message)
