@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import cellbank
+import cellbank.api
 from cellbank.model.errors import CellbankError
 from cellbank.model.reference import Package
 from cellbank.storage import disk
@@ -70,23 +71,29 @@ def job(scene: Scene, root: Path, kind: str) -> Callable[[], str]:
             scene.monkeypatch.setenv("CELLBANK_HOME", str(root / "lab"))
             return cellbank.push("lab/cells", to=str(root / "remote")).revision
         scene.monkeypatch.setenv("CELLBANK_HOME", str(root / "guest"))
-        return cellbank.install("lab/cells", from_=str(root / "remote")).revision
+        # What was chosen before is chosen of the new revision, and more.
+        more = ["sub/*", "same*"] if kind == "subset" else None
+        return cellbank.install("lab/cells", from_=str(root / "remote"), path=more).revision
 
     return run
 
 
 def prepare(scene: Scene, root: Path, kind: str) -> None:
     """Bring the copy to the state in which the command of this kind has something to do."""
-    if kind in ("push", "install"):
+    if kind == "subset":
+        scene.monkeypatch.setenv("CELLBANK_HOME", str(root / "guest"))
+        cellbank.remove("lab/cells")
+        cellbank.install("lab/cells", from_=str(root / "remote"), path="a.*")
+    if kind in ("push", "install", "subset"):
         job(scene, root, "build")()
         add_tables(Store.at(str(root / "lab")), TABLES, CELLS)
-    if kind == "install":
+    if kind in ("install", "subset"):
         job(scene, root, "push")()
 
 
 def look(scene: Scene, root: Path, kind: str) -> str:
     """Return the revision that is there now, after checking every byte of it."""
-    home = "guest" if kind == "install" else "lab"
+    home = "guest" if kind in ("install", "subset") else "lab"
     scene.monkeypatch.setenv("CELLBANK_HOME", str(root / home))
     if kind == "push":
         scene.monkeypatch.setenv("CELLBANK_HOME", str(root / "fresh"))
@@ -97,13 +104,22 @@ def look(scene: Scene, root: Path, kind: str) -> str:
     assert cellbank.verify("lab/cells").good
     store = Store.at(os.environ["CELLBANK_HOME"])
     tables = store.tables(CELLS, revision)
-    with_tables = kind in ("push", "install") and revision != scene.old
+    with_tables = kind != "build" and revision != scene.old
     assert (TABLES if with_tables else {}) == {
         k: store.read_table(CELLS, tables[k]) for k in tables
     }
+    if kind == "subset":
+        chosen = ["a.json"] if revision == scene.old else ["a.json", "same.bin", "sub/b.bin"]
+        assert chosen == [branch.path for branch in leaves(cellbank.tree("lab/cells"))]
     mark = b"old" if revision == scene.old else b"new"
     assert mark in cellbank.load("lab/cells/a.json").bytes()  # type: ignore[union-attr]
     return revision
+
+
+def leaves(branch: cellbank.api.Branch) -> list[cellbank.api.Branch]:
+    """Return the entries of a tree, by their paths."""
+    found = [leaf for child in branch.children for leaf in leaves(child)]
+    return sorted(found, key=lambda leaf: leaf.path) if branch.children else [branch]
 
 
 @pytest.fixture
@@ -145,7 +161,7 @@ def failing_at(number: int, error: int) -> Callable[[str, str], None]:
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
-@pytest.mark.parametrize("kind", ["build", "push", "install"])
+@pytest.mark.parametrize("kind", ["build", "push", "install", "subset"])
 def test_any_failing_step_leaves_the_old_state_or_the_new_and_the_command_can_be_repeated(
     scene: Scene, tmp_path: Path, kind: str, error: int
 ) -> None:
@@ -174,7 +190,7 @@ def test_any_failing_step_leaves_the_old_state_or_the_new_and_the_command_can_be
     assert failed > steps // 2
 
 
-@pytest.mark.parametrize("kind", ["build", "push", "install"])
+@pytest.mark.parametrize("kind", ["build", "push", "install", "subset"])
 def test_a_process_killed_at_any_step_leaves_the_old_state_or_the_new(
     scene: Scene, tmp_path: Path, kind: str
 ) -> None:

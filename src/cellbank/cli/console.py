@@ -84,6 +84,14 @@ class Console:
             if answer.strip().lower() in ("n", "no"):
                 return False
 
+    @contextlib.contextmanager
+    def answering(self) -> "Iterator[None]":
+        """Let the person at the terminal say, meanwhile, whether what is not here may come."""
+        from cellbank.packages.policy import answered_by
+
+        with answered_by(self.ask if at_terminal() else None):
+            yield
+
     # --- watching
 
     @contextlib.contextmanager

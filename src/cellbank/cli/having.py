@@ -151,7 +151,7 @@ def export(console: Console, ref: str, folder: str, force: bool) -> None:
     """Write a package, or a part of it, as plain files into a folder."""
     from cellbank.api import having
 
-    with console.watching() as watch:
+    with console.answering(), console.watching() as watch:
         done = having.export(ref, folder, force=force, watch=watch)
     console.done(done, f"{some(done.files, 'file')}, {size(done.bytes)} written to {done.folder}")
 

@@ -48,7 +48,7 @@ def path(console: Console, ref: str, named: bool) -> None:
     The file belongs to the store: read it, never change it.
     """
     node = _entry(ref)
-    with console.watching(beside=True) as watch, watched_by(watch):
+    with console.answering(), console.watching(beside=True) as watch, watched_by(watch):
         found = node.named_path if named else node.path
     if console.json:
         console.show({**_facts(node), "file": found}, "")
@@ -68,11 +68,11 @@ def cat(console: Console, ref: str) -> None:
     """
     node = _entry(ref)
     if console.json:
-        with console.watching(beside=True) as watch, watched_by(watch):
+        with console.answering(), console.watching(beside=True) as watch, watched_by(watch):
             data = node.bytes()
         console.show({**_facts(node), **_content(data)}, "")
         return
-    with node.open() as file:
+    with console.answering(), node.open() as file:
         while chunk := file.read(CHUNK):
             emit_bytes(chunk)
 

@@ -65,6 +65,7 @@ def show(  # noqa: PLR0913, PLR0917
     """
     if output is not None:
         _check_output(output, force=force)
+    click.get_current_context().with_resource(console.answering())
     there = sys.stdout.isatty() and not console.json
     if kind not in (None, "ascii") and output is None and not there:
         raise click.UsageError(f"--as {kind} draws at a terminal; name a file with --output")
