@@ -48,7 +48,7 @@ _FUNCTIONS = (
     "version",
     "whoami",
 )
-_MODULES = ("api", "cells", "data", "images", "model", "notebook", "server")
+_MODULES = ("api", "cells", "data", "images", "model", "notebook", "server", "torch")
 
 __all__ = ["CellbankError", "__version__", *_FUNCTIONS]  # noqa: PLE0604
 

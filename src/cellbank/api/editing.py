@@ -9,7 +9,7 @@ import msgspec
 from cellbank import config as _config
 from cellbank.api.session import now, watcher_or_default, whole
 from cellbank.config import Config
-from cellbank.model.errors import BadInput, ProblemsFound
+from cellbank.model.errors import BadInput, NotInstalled, ProblemsFound
 from cellbank.model.progress import Watcher
 from cellbank.packages import resolve
 from cellbank.packages.build import Built
@@ -54,6 +54,9 @@ def edit(ref: str | PackageNode, *, watch: Watcher | None = None) -> Draft:
         view = ref._view
     else:
         view = resolve.view_of(open_store(config), whole(ref))
+    if view.is_far:
+        # Its log and its objects are elsewhere.
+        raise NotInstalled(str(view.package))
     return _draft_of(view, config, watcher_or_default(watch))
 
 

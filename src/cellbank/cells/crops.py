@@ -13,7 +13,7 @@ from cellbank.images.image import Image
 from cellbank.model.errors import BadImage, BadInput, NotFound
 
 KEPT_BYTES: Final = 128 << 20
-"""So much of a field's segmentations is kept in memory between two crops, in small types."""
+"""So much of a field's segmentations is kept in memory, unless told, in small types."""
 _TOGETHER: Final = 16 << 20
 """So much of a segmentation is read at once."""
 AXES: Final = "ZYX"
@@ -49,7 +49,7 @@ class Cutter:
     """Cuts cells out of one field of view.
 
     Invariant: the image is read in boxes only; segmentations are kept as long as they fit in
-    `KEPT_BYTES`, and else read in boxes, too.
+    `kept_bytes`, and else read in boxes, too.
 
     Parameters
     ----------
@@ -59,9 +59,19 @@ class Cutter:
         `cell`, and perhaps `nuclei` and `structure`: of the same Z, Y, X.
     where
         The field's id.
+    kept_bytes
+        So much of its segmentations is kept in memory between two crops.
     """
 
-    def __init__(self, image: Image, segmentations: Mapping[str, Image], where: str) -> None:
+    def __init__(
+        self,
+        image: Image,
+        segmentations: Mapping[str, Image],
+        where: str,
+        *,
+        kept_bytes: int = KEPT_BYTES,
+    ) -> None:
+        self._kept_bytes = kept_bytes
         self._image = image
         self._segmentations = segmentations
         self._where = where
@@ -133,7 +143,7 @@ class Cutter:
 
     def _keep(self, name: str) -> bool:
         """Keep a segmentation in memory if there is room, in the smallest type that holds it."""
-        room = KEPT_BYTES - sum(kept.nbytes for kept in self._kept.values())
+        room = self._kept_bytes - sum(kept.nbytes for kept in self._kept.values())
         pixels = int(np.prod(self._size))
         highest = 1 if name == "structure" else max(self.boxes, default=0)
         small = np.min_scalar_type(highest)
