@@ -60,7 +60,7 @@ class Cutter:
     where
         The field's id.
     kept_bytes
-        So much of its segmentations is kept in memory between two crops.
+        So much of its segmentations is kept in memory between two crops; default: `KEPT_BYTES`.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class Cutter:
         segmentations: Mapping[str, Image],
         where: str,
         *,
-        kept_bytes: int = KEPT_BYTES,
+        kept_bytes: int | None = None,
     ) -> None:
-        self._kept_bytes = kept_bytes
+        self._kept_bytes = KEPT_BYTES if kept_bytes is None else kept_bytes
         self._image = image
         self._segmentations = segmentations
         self._where = where
