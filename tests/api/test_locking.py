@@ -195,9 +195,9 @@ def test_a_file_of_a_newer_cellbank_is_not_read(locked: Path) -> None:
         ('"reference": "aics/cell_lines"', '"reference": "no name"'),
         ('"revision": "', '"revision": "0'),
         ('"remote": "', '"remote": "../'),
-        ('"question"', '"querstion"'),
+        ('"question"', '"asked"'),
         ('"question": "', '"sample": "'),
-        ('"address"', '"adress"'),
+        ('"address"', '"place"'),
     ],
 )
 def test_a_file_that_was_changed_so_that_it_is_none_is_refused(

@@ -15,7 +15,7 @@ from cellbank.model.log import Table
 from cellbank.model.manifest import ManifestReader, decode_header
 from cellbank.model.reference import Package, Reference
 from cellbank.model.want import Installed, Want
-from cellbank.packages.nodes import View
+from cellbank.packages.nodes import How, View
 from cellbank.packages.opening import open_cache, open_remote
 from cellbank.packages.policy import Policy
 from cellbank.packages.resolve import at_remote
@@ -64,6 +64,10 @@ class FarView(View):
             str(self.package), self.revision, "", self._pages.address, want=Want(metadata=True)
         )
 
+    def how(self) -> How:
+        """Return how to open this again in another process."""
+        return FarHow.of(self, self._pages.address)
+
     def tables(self) -> Mapping[str, Table]:
         """Return the tables of the revision by kind, as the remote's log names them."""
         if self._tables is None:
@@ -83,6 +87,17 @@ class FarView(View):
                 fetch_tables(self.store, self._pages.remote(), self.package, {kind: table})
             path = self.store.file_of(self.package, table)
         return path
+
+
+class FarHow(How, frozen=True):
+    """How to open a revision at a remote again in another process."""
+
+    address: str
+
+    def open(self) -> View:
+        """Open the revision."""
+        given, policy = self.parts()
+        return FarView(*given, self.address, policy)
 
 
 class _Pages:

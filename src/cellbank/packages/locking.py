@@ -74,10 +74,10 @@ def decode_lock(data: bytes, where: str) -> dict[str, Locked]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _bad(where, str(error)) from None
     version = document.get("format") if isinstance(document, dict) else None
-    known = type(version) is int
-    if known and version > FORMAT:
-        raise NewerFormat(where, f"lock files of format {version}")
-    if not known or version != FORMAT or not isinstance(document.get("packages"), dict):
+    number = version if type(version) is int else 0
+    if number > FORMAT:
+        raise NewerFormat(where, f"lock files of format {number}")
+    if number != FORMAT or not isinstance(document.get("packages"), dict):
         raise _bad(where, "it has no format and no packages")
     if unknown := sorted(document.keys() - {"format", "packages"}):
         raise _bad(where, f"{unknown[0]!r:.60} is not known")

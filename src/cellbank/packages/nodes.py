@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any, Final, overload
+from typing import IO, TYPE_CHECKING, Any, Final, Self, overload
 
 import msgspec
 
@@ -151,6 +151,10 @@ class View:
         """Return the Parquet file of a kind, or None where it is not here."""
         table = self.tables().get(kind)
         return None if table is None else self.store.file_of(self.package, table)
+
+    def how(self) -> "How":
+        """Return how to open this again in another process."""
+        return How.of(self)
 
     @property
     def label(self) -> str:
@@ -301,7 +305,7 @@ class GroupNode:
         return (str(self._view.package), self._view.revision, self._path)
 
     def __reduce__(self) -> Any:
-        return _reopen, (How.of(self._view), self._path)
+        return _reopen, (self._view.how(), self._path)
 
     # --- as text
 
@@ -486,7 +490,7 @@ class DataNode:
         return (str(self._view.package), self._view.revision, self._path)
 
     def __reduce__(self) -> Any:
-        return _reopen, (How.of(self._view), self._path)
+        return _reopen, (self._view.how(), self._path)
 
 
 def safe_filename(name: str) -> str:
@@ -507,31 +511,30 @@ class How(msgspec.Struct, frozen=True):
 
     root: str
     paths: tuple[str, ...]
-    owner: str
-    name: str
+    package: str
     revision: str
     current: bool
-    address: str | None
     policy: str
 
     @classmethod
-    def of(cls, view: View) -> "How":
-        """Return how to open the revision of a view."""
-        store, package = view.store, view.package
+    def of(cls, view: View, *rest: Any) -> Self:
+        """Return how to open the revision of a view; `rest` are further fields."""
+        store = view.store
         paths = tuple(other.root for other in store.borrowed)
         policy = view.policy.what if view.policy is not None else ""
-        here = (store.root, paths, package.owner, package.name, view.revision, view.current)
-        return cls(*here, view.address, policy)
+        known = (str(view.package), view.revision, view.current, policy)
+        return cls(store.root, paths, *known, *rest)
 
     def open(self) -> View:
         """Open the revision."""
-        store, package = Store.at(self.root, self.paths), Package(self.owner, self.name)
-        policy = Policy(self.policy) if self.policy else None
-        if self.address is None:
-            return View(store, package, self.revision, current=self.current, policy=policy)
-        from cellbank.packages.far import FarView
+        given, policy = self.parts()
+        return View(*given, current=self.current, policy=policy)
 
-        return FarView(store, package, self.revision, self.address, policy)
+    def parts(self) -> tuple[tuple[Store, Package, str], Policy | None]:
+        """Return what views are made of."""
+        store, package = Store.at(self.root, self.paths), Package.parse(self.package)
+        policy = Policy(self.policy) if self.policy else None
+        return (store, package, self.revision), policy
 
 
 _reopened: dict[tuple[int, How], View] = {}
