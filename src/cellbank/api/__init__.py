@@ -19,6 +19,7 @@ from cellbank.api.editing import edit
 from cellbank.api.families import build_family
 from cellbank.api.fetching import Fetched, fetch
 from cellbank.api.having import Removed, export, gc, install, load, remove
+from cellbank.api.importing import Imported, import_quilt
 from cellbank.api.locking import Lock, lock, sync
 from cellbank.api.making import Pushed, build, push
 from cellbank.api.naming import tag, version
@@ -76,6 +77,7 @@ __all__ = [
     "FamilyBuilt",
     "Fetched",
     "GroupNode",
+    "Imported",
     "Inspection",
     "Installation",
     "Listed",
@@ -103,6 +105,7 @@ __all__ = [
     "export",
     "fetch",
     "gc",
+    "import_quilt",
     "init",
     "inspect",
     "install",

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Sequence
+from keyword import iskeyword
 from typing import Any, Final
 
 import click
@@ -14,6 +15,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "init": "starting",
         "build": "making",
         "edit": "editing",
+        "import": "importing",
         "push": "making",
         "version": "naming",
         "tag": "naming",
@@ -74,7 +76,8 @@ class Lazy(click.Group):
         if cmd_name not in self._modules:
             return None
         module = importlib.import_module(f"cellbank.cli.{self._modules[cmd_name]}")
-        found = getattr(module, cmd_name)
+        # Python has keywords of its own: the function of `import` is `import_`.
+        found = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
         assert isinstance(found, click.Command)  # noqa: S101
         return found
 
