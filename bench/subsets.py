@@ -27,10 +27,12 @@ CONDITION = "passage = 7"
 ROWS = """
 SELECT column0 AS id, column1 % 100 AS passage, ['well_' || column1 // 10] AS wells,
   ['plate_' || column1 // 500] AS plates, ['line_' || column1 % 30] AS lines,
-  ['cell_' || column0] AS cell_segs, ['nuc_' || column0] AS nuclei_segs,
-  ['struct_' || column0] AS structure_segs
+  [column0] AS cell_segs, [column0] AS nuclei_segs, [column0] AS structure_segs
 FROM read_csv({source}, header = false)
 """
+
+
+GROUPS = ("fovs", "cell_segs", "nuclei_segs", "structure_segs")
 
 
 def ids_of(count: int) -> list[str]:
@@ -39,28 +41,21 @@ def ids_of(count: int) -> list[str]:
 
 
 def entries_of(ids: list[str]) -> list[Entry]:
-    """Return the info and the image of each field, and a README."""
+    """Return the info and the image of each field and of its segmentations, and a README."""
     pieces = digest_of(b"pieces")
     made = [make_entry("README", digest_of(b"readme"), 1, filename="README.md")]
-    for name in ids:
-        info, image = digest_of(name.encode()), digest_of(f"{name} image".encode())
-        made.append(make_entry(f"fovs/{name}/info/load", info, 2_000, filename="info.json"))
-        made.append(
-            make_entry(
-                f"fovs/{name}/image/load",
-                image,
-                20_000_000,
-                pieces=pieces,
-                filename=f"{name}.ome.tif",
-            )
-        )
+    for place in (f"{group}/{name}" for group in GROUPS for name in ids):
+        info, image = f"{place}/info/load", f"{place}/image/load"
+        made.append(make_entry(info, digest_of(info.encode()), 2_000, filename="info.json"))
+        digest = digest_of(image.encode())
+        made.append(make_entry(image, digest, 20_000_000, pieces=pieces, filename="image.ome.tif"))
     return made
 
 
 def make(place: str, count: int) -> None:
     """Make the package: manifest, table and log, and no object of an entry."""
     store = Store.at(place)
-    ids = ids_of(count // 2)
+    ids = ids_of(count // 2 // len(GROUPS))
     made = Manifest.of(entries_of(ids), "cell_lines")
     keep_small(store, PACKAGE, [(made.revision, made.data), *made.pages.items()])
     source, target = Path(place, "ids.csv"), Path(place, "fovs.parquet")

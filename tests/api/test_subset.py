@@ -161,7 +161,8 @@ def test_records_say_what_is_not_here(install) -> None:
     assert fovs(1) == well.missing("fovs")
     line = cellbank.cells.record(cells.lines[0])
     assert fovs(1) == line.missing("fovs")
-    assert fovs(0) == list(cellbank.cells.table(cells.fovs).index)
+    frame = cellbank.cells.table(cells.fovs)
+    assert (fovs(0), 3) == (list(frame.index), frame.attrs["missing"])
     assert fovs(0) == cellbank.cells.table(cells.fovs, as_="polars")["id"].to_list()
 
 

@@ -71,7 +71,7 @@ def table(
 
     It is read from the package's metadata table, where that is here, else from the documents: what
     is in it is the same. Of a package of which a part was installed, it has the records of that
-    part.
+    part; `frame.attrs["missing"]` (pandas) is how many records of the package are not here.
 
     Parameters
     ----------
@@ -142,13 +142,17 @@ def _read(view: View, group: str, as_: str, columns: Sequence[str] | None) -> An
     if file is None:
         found = _from_documents(view, GROUPS[group].name)
         chosen = {name: found[name] for name in _chosen(found, columns, group)}
-        return _pandas(found["id"].values, chosen)
+        frame = _pandas(found["id"].values, chosen)
+        frame.attrs["missing"] = len(view.whole.children(group)[0]) - len(frame)
+        return frame
     ids, found = _from_parquet(file, group, columns)
     here = _here(view, group, ids)
     kept = [at for at, name in enumerate(ids) if name in here]
     for column in found.values():
         column.values = [column.values[at] for at in kept]
-    return _pandas([ids[at] for at in kept], found)
+    frame = _pandas([ids[at] for at in kept], found)
+    frame.attrs["missing"] = len(ids) - len(frame)
+    return frame
 
 
 def _table_file(view: View, group: str) -> str | None:

@@ -14,7 +14,7 @@ from cellbank.model.patterns import is_pattern
 class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one question, or one list of paths, selects of a package.
 
-    Parameters
+    Attributes
     ----------
     question
         A condition about records; empty for all of them.

@@ -41,8 +41,6 @@ class FarView(View):
         What happens where bytes are wanted; None is what is set.
     """
 
-    is_far = True
-
     def __init__(
         self,
         store: Store,
@@ -51,6 +49,7 @@ class FarView(View):
         address: str,
         policy: Policy | None = None,
     ) -> None:
+        self.is_far = True
         self.address: str | None = address
         self._pages = _Pages(store, package, revision, address)
         self._tables: dict[str, Table] | None = None

@@ -26,7 +26,7 @@ _is_place: Final = re.compile("[0-9a-f]{32}").fullmatch
 class Locked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One package of a lock file.
 
-    Parameters
+    Attributes
     ----------
     reference
         What was asked for when it was locked.

@@ -34,7 +34,19 @@ Records = dict[str, set[str]]
 
 
 def choose(choice: Choice, asked: Asked) -> list[Entry]:
-    """Return the entries of a revision that a choice selects, in the order of their paths.
+    """Return the entries of a revision that a choice selects.
+
+    Parameters
+    ----------
+    choice
+        What was asked for.
+    asked
+        The revision, its manifest and tables in the store.
+
+    Returns
+    -------
+    list[Entry]
+        In the order of their paths; README and SCHEMA are always among them.
 
     Raises
     ------
