@@ -368,3 +368,15 @@ def test_a_draft_says_how_much_it_changes(lab):
     draft = cellbank.edit(ALL)
     draft.update("wells", [{"id": E6, "passage": 1}])
     assert "<Draft of aics/cell_lines: 0 entries, 1 record changed>" == repr(draft)
+
+
+def test_large_tables_have_their_pieces_listed_again(lab, monkeypatch):
+    monkeypatch.setattr("cellbank.cells.pieces_table.LISTED_ABOVE", 100)
+    lab.change("wells", 1, passage=42)
+    lab.build()
+    assert "pieces" in lab.parquet("cell_lines")
+    draft = cellbank.edit(ALL)
+    draft.update("wells", [{"id": E6, "passage": 50}])
+    draft.build("changed")
+    lab.change("wells", 0, passage=50)
+    same_as_a_recipe(lab)

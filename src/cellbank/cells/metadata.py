@@ -143,24 +143,12 @@ class Tables:
             KINDS[kind].group: self._copied(kind, lines, columns_of(kind, self._specs[kind]))
             for kind, lines in self._lines.items()
         }
-        if rows := pieces_table.rows_of(made):
-            self._lines[pieces_table.KIND] = lines = Lines(f"{self._folder}/pieces.json")
-            for row in rows:
-                lines.add(row)
-            made[pieces_table.KIND] = self._copied("pieces", lines, pieces_table.COLUMNS)
-        return made
+        return made | pieces_of(made, self._folder, self._database)
 
     def _copied(self, kind: str, lines: Lines, columns: Mapping[str, str]) -> bytes:
         lines.flush()
-        target = f"{self._folder}/{kind}.parquet"
-        self._copy(lines, columns, target)
-        return Path(target).read_bytes()
-
-    def _copy(self, lines: Lines, columns: Mapping[str, str], target: str) -> None:
-        source = json_lines(lines, columns)
-        form = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480"
-        # Names and types are ours or quoted; the path is that of a file we made.
-        self._database.execute(f"COPY (SELECT * FROM {source}) TO {text(target)} ({form})")  # noqa: S608
+        source = f"SELECT * FROM {json_lines(lines, columns)}"  # noqa: S608  ours, or quoted
+        return as_parquet(source, f"{self._folder}/{kind}.parquet", self._database)
 
     def rows_of(self, kind: str) -> str:
         """Return the SQL that gives the records of a kind, as they are so far."""
@@ -178,6 +166,29 @@ class Tables:
         for lines in self._lines.values():
             lines.close()
         disk.remove_tree(self._folder)
+
+
+def as_parquet(rows: str, target: str, database: Any) -> bytes:
+    """Return what a SELECT gives as a Parquet file; it lies at `target`, which is ours."""
+    form = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480"
+    database.execute(f"COPY ({rows}) TO {text(target)} ({form})")
+    return Path(target).read_bytes()
+
+
+def pieces_of(made: Mapping[str, bytes], folder: str, database: Any) -> dict[str, bytes]:
+    """Return the table of the pieces of these tables, where any is large."""
+    rows = pieces_table.rows_of(made)
+    if not rows:
+        return {}
+    lines = Lines(f"{folder}/pieces.json")
+    try:
+        for row in rows:
+            lines.add(row)
+        lines.flush()
+        source = f"SELECT * FROM {json_lines(lines, pieces_table.COLUMNS)}"  # noqa: S608  ours
+        return {pieces_table.KIND: as_parquet(source, f"{folder}/pieces.parquet", database)}
+    finally:
+        lines.close()
 
 
 def _remove_stale(folder: str) -> None:

@@ -252,7 +252,7 @@ class Rebuilding:
         for group in {*changed, *self._changes.removed}:
             gone = self._changes.removed.get(group, set())
             made[group] = self._work.of(group).rewritten(changed.get(group, {}), gone)
-        return made
+        return made | self._work.pieces(made)
 
     def _as_rows(self, group: str) -> Values:
         """Return what changes as tables have it."""

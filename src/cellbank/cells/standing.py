@@ -13,7 +13,16 @@ from cellbank.cells.declared import declared
 from cellbank.cells.described import document_of, schema_of
 from cellbank.cells.documents import image_path, info_path
 from cellbank.cells.kinds import GROUPS, relations_of
-from cellbank.cells.metadata import Lines, Tables, connect, json_lines, quoted, text
+from cellbank.cells.metadata import (
+    Lines,
+    Tables,
+    as_parquet,
+    connect,
+    json_lines,
+    pieces_of,
+    quoted,
+    text,
+)
 from cellbank.packages.nodes import DataNode, View
 from cellbank.storage import disk
 
@@ -57,6 +66,10 @@ class Workplace:
             file = _file_of(self.view, group) or self._from_documents(group)
             self._standing[group] = Standing(group, file, self._folder, self._database)
         return self._standing[group]
+
+    def pieces(self, made: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Return the table of the pieces of these tables, where any is large."""
+        return pieces_of(made, self._folder, self._database)
 
     def _from_documents(self, group: str) -> str:
         """Return a table that is made of the documents, where there is none."""
@@ -174,10 +187,7 @@ class Standing:
         changed = json_lines(lines, types)
         left = "" if not removed else f"WHERE t.id NOT IN ({gone}) "
         asked = f"SELECT {shown} FROM {self._source} t LEFT JOIN {changed} c USING (id) "  # noqa: S608
-        # As `Tables` writes it.
-        form = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480"
-        self._database.execute(f"COPY ({asked}{left}ORDER BY t.id) TO {text(target)} ({form})")
-        return Path(target).read_bytes()
+        return as_parquet(f"{asked}{left}ORDER BY t.id", target, self._database)
 
 
 def _either(name: str) -> str:
