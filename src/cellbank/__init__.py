@@ -99,11 +99,14 @@ def _watcher_for_here() -> Any:
     return importlib.import_module("cellbank.display").for_here()
 
 
+_SHOWERS = {"edit": "api"}
+
+
 def _shower(name: str) -> Any:
     """Return what shows a thing (`plot`, `show`, `mimebundle`), or makes a draft of it (`edit`)."""
-    from cellbank import api, notebook
+    import importlib
 
-    return api.edit if name == "edit" else getattr(notebook, name)
+    return getattr(importlib.import_module(f"cellbank.{_SHOWERS.get(name, 'notebook')}"), name)
 
 
 watching.hand_down(_watcher_for_here)

@@ -1,17 +1,24 @@
 """Drafts: what can be changed of a package, what is read for it, what is refused."""
 
+import errno
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cellbank
 from cellbank.model.digest import PIECES_ABOVE, SMALL_BELOW
 from cellbank.model.errors import (
     BadInput,
+    CellbankError,
     Conflict,
     EntryNotFound,
     InvalidPaths,
@@ -21,7 +28,9 @@ from cellbank.model.errors import (
     ProblemsFound,
 )
 from cellbank.packages import build, copying
+from cellbank.storage import disk, gc
 from cellbank.storage.place import Place
+from cellbank.storage.store import Store
 
 LARGE = b"1" * (SMALL_BELOW + 7)
 FILES = {
@@ -369,3 +378,119 @@ def test_a_part_stays_a_part_with_what_was_set_in_it(package, tmp_path, monkeypa
     with pytest.raises(NotFetched):
         cellbank.load("lab/cells/images/a.tif")()
     assert cellbank.verify(package).good
+
+
+# --- whatever happens
+
+
+def test_what_a_collection_condemned_is_kept_by_a_draft_that_carries_it(package, own_home):
+    store = Store.at(str(own_home))
+    digests = {entry.digest for entry in cellbank.load(package)._view.reader}
+    gc._condemn(store, digests, datetime.now(UTC))
+    draft = cellbank.edit(package)
+    draft.set("new.txt", b"new")
+    built = draft.build()
+    assert built.added_bytes < SMALL_BELOW, "no large object is written again"
+    gc.collect(store, now=datetime.now(UTC) + timedelta(hours=30))
+    assert {**FILES, "new.txt": b"new"} == content()
+    assert cellbank.verify(package).good
+
+
+def test_a_disk_that_fails_at_any_step_leaves_the_old_or_the_new(package):
+    def build() -> None:
+        draft = cellbank.edit(package)
+        draft.rename("images/deep", "far")
+        draft.set("new.bin", LARGE[2:])
+        draft.build("changed")
+
+    before = cellbank.load(package)._revision
+    for number in range(200):
+        left = [number]
+
+        def fault(_kind: str, _path: str, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.EIO, "broken")
+
+        disk.fault = fault
+        with suppress(OSError, CellbankError):
+            build()
+        disk.fault = None
+        if left[0] >= 0:
+            break
+        cellbank.load(package)
+        assert cellbank.verify(package).good
+    assert number > 10, "steps were counted"
+    assert before != cellbank.load(package)._revision
+    assert LARGE[2:] == content()["new.bin"]
+
+
+NAMES = st.sampled_from(["a", "b", "a/b", "a/c", "d/e/f", "d/e"])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), NAMES, st.binary(max_size=3)),
+        st.tuples(st.just("rename"), NAMES, NAMES),
+        st.tuples(st.just("remove"), NAMES),
+        st.tuples(st.just("set_meta"), NAMES, st.fixed_dictionaries({"n": st.integers(0, 3)})),
+    ),
+    max_size=12,
+)
+
+
+class Model(dict[str, tuple[bytes, dict[str, int]]]):
+    """What a draft must do, on a dictionary: path → bytes and metadata."""
+
+    def below(self, path: str) -> list[str]:
+        return [one for one in self if one == path or one.startswith(f"{path}/")]
+
+    def fits(self, path: str) -> bool:
+        parents = [path[:at] for at, sign in enumerate(path) if sign == "/"]
+        return not any(parent in self for parent in parents)
+
+    def apply(self, deed: str, *what: Any) -> bool:
+        """Do it if it can be done; say whether."""
+        path = what[0]
+        if deed == "set":
+            if not self.fits(path) or (path not in self and self.below(path)):
+                return False
+            self[path] = what[1], self.get(path, (b"", {}))[1]
+            return True
+        if deed == "set_meta":
+            if path in self:
+                self[path] = self[path][0], what[1]
+            return path in self
+        moved = self.below(path)
+        if deed == "remove":
+            for one in moved:
+                del self[one]
+            return bool(moved)
+        new = what[1]
+        if not moved or self.below(new) or not self.fits(new):
+            return False
+        taken = {f"{new}{one[len(path) :]}": self.pop(one) for one in moved}
+        self.update(taken)
+        return True
+
+
+@given(STEPS, STEPS)
+@settings(max_examples=40)
+def test_a_draft_does_what_a_dictionary_would(first, second):
+    with TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CELLBANK_HOME", home)
+        Path(home, "files").mkdir()
+        Path(home, "files/a").write_bytes(b"a")
+        patch.setenv("CELLBANK_HOME", f"{home}/store")
+        cellbank.build("lab/cells", f"{home}/files")
+        model = Model({"a": (b"a", {})})
+        for steps in (first, second):
+            draft = cellbank.edit("lab/cells")
+            for step in steps:
+                if model.apply(*step):
+                    getattr(draft, step[0])(*step[1:])
+                else:
+                    with pytest.raises(CellbankError):
+                        getattr(draft, step[0])(*step[1:])
+            draft.build()
+            view = cellbank.load("lab/cells")._view
+            nodes = {entry.path: cellbank.load("lab/cells")[entry.path] for entry in view.reader}
+            assert model == {path: (node.bytes(), node.meta) for path, node in nodes.items()}
