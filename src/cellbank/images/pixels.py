@@ -41,6 +41,8 @@ class Pixels(ABC):
     scenes: tuple[str, ...]
     """Names of all images in the file; this is one of them."""
     acquired: datetime | None = None
+    side_by_side: bool = False
+    """Whether several threads read faster than one: from a disk, not from afar."""
 
     @property
     def ome(self) -> Ome | None:

@@ -1,7 +1,9 @@
 """Projections: an axis folded away plane by plane, in memory for the result and a few planes."""
 
 import math
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from numbers import Real
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +16,10 @@ from cellbank.images.selecting import Axis, Selection
 from cellbank.model.errors import BadInput
 
 How = str | float
+THREADS: Final = 2
+"""Reading waits for memory as much as adding does: more than two hardly help."""
+_LONG: Final = 32 << 20
+"""Bytes below which one thread is done before another has started."""
 BUFFER: Final = 48 << 20
 """Bytes of a stack of rows whose percentiles are taken at once."""
 
@@ -123,22 +129,43 @@ class _Job(NamedTuple):
         dtype = np.dtype(self._adding(fold, mean=mean))
         shape = (len(self.stacks), *pixels.sample_shape(rows, columns))
         made = allocated(shape, dtype, pixels.name)
-        jobs = [(number, n) for n, stack in enumerate(self.stacks) for number in stack]
-        if all(stack == sorted(stack) for stack in self.stacks):
-            jobs.sort()
-        begun: set[int] = set()
-        planes = pixels.planes([number for number, _ in jobs], rows, columns, self.level)
-        for (_, place), plane in zip(jobs, planes, strict=True):
-            if place in begun:
-                fold.add(made[place], plane, out=made[place], casting="unsafe")
-            else:
-                made[place] = plane
-                begun.add(place)
+        parts = self._parts(made[:1].nbytes)
+        if len(parts) == 1:
+            self._add(fold, made, parts[0])
+        else:
+            with ThreadPoolExecutor(len(parts)) as pool:
+                for done in [pool.submit(self._add, fold, made, part) for part in parts]:
+                    done.result()
         if mean:
             # As numpy does: in a larger type, if that is what the division makes.
             out = made if made.dtype.kind in "fc" else None
             made = np.true_divide(made, np.intp(len(self.stacks[0])), out=out, casting="unsafe")
         return made.astype(fold.dtype(pixels.dtype), copy=False)
+
+    def _parts(self, plane_bytes: int) -> list[range]:
+        """Return which planes of the result are made side by side."""
+        count, depth = len(self.stacks), len(self.stacks[0])
+        if not self.pixels.side_by_side or count * depth * plane_bytes < _LONG:
+            return [range(count)]
+        threads = min(THREADS, count, os.cpu_count() or 1)
+        return [range(first, count, threads) for first in range(threads)]
+
+    def _add(self, fold: Fold, made: NDArray[Any], part: range) -> None:
+        """Fold the stacks of some planes of the result, each plane when it comes in the file."""
+        jobs = [(number, place) for place in part for number in self.stacks[place]]
+        if all(self.stacks[place] == sorted(self.stacks[place]) for place in part):
+            jobs.sort()
+        begun: set[int] = set()
+        numbers = [number for number, _ in jobs]
+        planes = self.pixels.planes(numbers, self.rows, self.columns, self.level)
+        # Halves overflow, infinities make NaN: that is what the numbers are, and no news.
+        with np.errstate(all="ignore"):
+            for (_, place), plane in zip(jobs, planes, strict=True):
+                if place in begun:
+                    fold.add(made[place], plane, out=made[place], casting="unsafe")
+                else:
+                    made[place] = plane
+                    begun.add(place)
 
     def _adding(self, fold: Fold, *, mean: bool) -> Any:
         """Return the type in which planes are added up: a small one where its sums are exact."""

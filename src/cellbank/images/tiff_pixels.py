@@ -1,6 +1,7 @@
 """The pixels of a TIFF file of any dialect: just the rows, strips and tiles that are asked for."""
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final
@@ -47,6 +48,7 @@ class TiffPixels(Pixels):
             self._size = window.size
         self._layout = layout
         self.planar = self._page.planar
+        self.side_by_side = isinstance(source, (str, os.PathLike))
         self.header = _each_once(_samples_last(layout.header), name)
         self.levels = tuple((page.height, page.width) for page in (self._page, *self._levels))
         self.scenes = layout.scenes
