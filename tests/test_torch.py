@@ -273,7 +273,7 @@ def test_a_data_set_comes_out_of_a_pickle_as_it_was(lab):
         {"crops": True, "kind": "cell_segs"},
         {"crops": True, "Z": 0},
         {"dtype": "float33"},
-        {"split": "trian"},
+        {"split": "trai"},
         {"split": "a", "fractions": {"a": 2}},
         {"by": "cells"},
     ],

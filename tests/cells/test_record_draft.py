@@ -164,7 +164,9 @@ def test_days_of_a_data_frame_are_written_in_the_form_of_the_package(lab):
         {"id": [E6, E7], "seed_date": pd.to_datetime(["2017-10-16", "2018-03-04"])}
     )
     assert 1 == draft.update("well", frame)
+    assert 1 == draft.update("well", [{"id": C2, "seed_date": "2018-03-05"}])
     draft.build()
+    assert "03/05/2018" == lab.info("cell_lines", f"wells/{C2}")["seed_date"]
     assert "10/16/2017" == lab.info("cell_lines", f"wells/{E6}")["seed_date"]
     assert "03/04/2018" == lab.info("cell_lines", f"wells/{E7}")["seed_date"]
 
@@ -237,7 +239,7 @@ def test_all_that_is_wrong_is_told_at_once_and_nothing_changes(lab):
     draft = cellbank.edit(ALL)
     rows = [
         {"id": E6, "passage": "many", "clone": "9"},
-        {"id": E7, "seed_date": "2017-10-16"},
+        {"id": E7, "seed_date": "16.10.2017"},
         {"id": "plate_3500001464_well_E8", "clone": "1"},
         {"id": E6, "clone": "1"},
         {"id": C2, "colony_ids": "x", "cell_viabilty": 3, "fovs": ["fov_1"]},
@@ -380,3 +382,29 @@ def test_large_tables_have_their_pieces_listed_again(lab, monkeypatch):
     draft.build("changed")
     lab.change("wells", 0, passage=50)
     same_as_a_recipe(lab)
+
+
+def test_a_subset_stays_a_subset_and_what_it_left_out_is_told(lab, tmp_path, monkeypatch):
+    remote = str(tmp_path / "remote")
+    cellbank.push(ALL, to=remote)
+    whole = {path: entry.digest for path, entry in lab.entries("cell_lines").items()}
+    monkeypatch.setenv("CELLBANK_HOME", str(tmp_path / "guest"))
+    cellbank.install(ALL, from_=remote, where="wells.clone = '20'")
+    draft = cellbank.edit(ALL)
+    assert 1 == draft.update("fovs", [{"id": FOV[0], "passage": 5}])
+    draft.build("passage")
+    package = cellbank.load(ALL)
+    assert FOV[:2] == package.fovs._keys()
+    assert 5 == cellbank.cells.record(package.fovs[0]).info.passage
+    assert cellbank.verify(ALL).good
+    left_out = cellbank.edit(ALL)
+    left_out.update("fovs", [{"id": FOV[2], "passage": 5}])
+    with pytest.raises(ProblemsFound) as caught:
+        left_out.build()
+    assert "not in this store" in caught.value.problems[0]["what"]
+    cellbank.push(ALL)
+    monkeypatch.setenv("CELLBANK_HOME", str(tmp_path / "third"))
+    cellbank.install(ALL, from_=remote)
+    reader = cellbank.load(ALL)._view.reader
+    changed = {e.path for e in reader if whole[e.path] != e.digest}
+    assert {"SCHEMA", f"fovs/{FOV[0]}/info/load"} == changed

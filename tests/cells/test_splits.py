@@ -48,5 +48,5 @@ def test_what_is_no_share_of_a_whole_is_refused(fractions):
 
 def test_a_split_that_is_not_there_is_refused_with_what_is_near():
     with pytest.raises(BadInput, match="train"):
-        check_splits("trian", FRACTIONS)
+        check_splits("trai", FRACTIONS)
     check_splits("b", {"a": 0.1, "b": 0.9 + 1e-12})

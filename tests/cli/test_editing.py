@@ -95,3 +95,17 @@ def test_edit_gives_entries_of_plain_packages_metadata(cellbank, images, tmp_pat
 def test_edit_of_what_is_not_here_says_what_to_do(cellbank, tmp_path):
     wells = table(tmp_path / "wells.csv", {"id": E7})
     assert "install" in cellbank("edit", "aics/none", "--set", wells).failed(4).err
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("kind", ["fovs", "wells", "lines", "cell_segs"])
+def test_an_answer_of_query_can_be_given_back_and_changes_nothing(
+    cellbank, lab, tmp_path, kind, form
+):
+    file = tmp_path / f"{kind}.{form}"
+    answer = cellbank(
+        "query", "aics/cell_lines", "--kind", kind, "--format", form, "--output", file
+    )
+    if not file.exists():
+        file.write_text(answer.ok().out)
+    assert "(unchanged)" in cellbank("edit", "aics/cell_lines", "--set", file).ok().out

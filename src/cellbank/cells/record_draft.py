@@ -78,7 +78,7 @@ class RecordDraft(Draft):
 
     def _checked(self, group: str, given: Table, work: Workplace, problems: Problems) -> Update:
         specs = self._specs(group)
-        if not specs:
+        if not specs and GROUPS[group].schema not in schema_of(self._view):
             advice = "Records can change where SCHEMA says what their attributes are."
             raise BadInput(f"{self.label} says nothing of the attributes of {group}", advice)
         gone = self._removed.get(group, set())

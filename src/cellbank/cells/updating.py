@@ -1,10 +1,13 @@
 """Values that a table gives records: checked against what the package declares, all at once."""
 
+import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 
 import msgspec
 
+from cellbank.cells.described import ISO
 from cellbank.cells.kinds import GROUPS, relations_of
 from cellbank.cells.problems import Problems
 from cellbank.cells.standing import Standing
@@ -141,12 +144,35 @@ def value_of(raw: Any, spec: Spec) -> Any:
     Raises `ValueError`: It does not fit; the text says what is wrong.
     """
     try:
-        value = convert(raw, spec)
+        value = convert(_with_days(raw, spec), spec)
     except Missing:
         value = nothing(spec)
     if not spec.nullable and value in (None, []):
         raise ValueError(f"{spec.name} is empty")
     return value
+
+
+def _with_days(raw: Any, spec: Spec) -> Any:
+    """Return a cell whose days are days where they are written as metadata tables write them."""
+    if spec.type == "date" and isinstance(raw, str) and iso_date(raw.strip(), spec.format) is None:
+        day = iso_date(raw.strip(), ISO)
+        return raw if day is None else date.fromisoformat(day)
+    if any(field.type == "date" for field in spec.fields):
+        if isinstance(raw, str):
+            try:
+                raw = json.loads(raw)
+            except ValueError:
+                return raw
+        if isinstance(raw, list) and all(isinstance(item, dict) for item in raw):
+            days = {field.name: field for field in spec.fields if field.type == "date"}
+            return [
+                {
+                    name: _with_days(part, days[name]) if name in days else part
+                    for name, part in item.items()
+                }
+                for item in raw
+            ]
+    return raw
 
 
 def nothing(spec: Spec) -> Any:
@@ -176,7 +202,7 @@ def _wanted(spec: Spec) -> str:
 def _equal(raw: Any, stands: Any, *, is_list: bool) -> bool:
     """Whether a table says what is there anyway."""
     if not is_list:
-        return raw == stands or str(raw) == str(stands)
+        return str(raw or "") == str(stands or "")
     try:
         given: Sequence[Any] = convert(raw, Spec("", "list[string]"))
     except (ValueError, Missing):
