@@ -19,6 +19,7 @@ from image_processes import SHOWN, SHOWN_SMALL, far, imports, shown
 from image_tables import far_table, images_table, imports_table, shown_table
 from images import ROUNDS as IMAGE_ROUNDS
 from images import Images, measured
+from questions import Questions, far_line, questions_table
 from steps import Files, manifest_steps, start_steps, subset_steps
 from tables import (
     family_table,
@@ -141,6 +142,8 @@ def _tables(given: argparse.Namespace, folder: Path) -> Iterator[tuple[str, list
         seconds, samples = subset_steps(folder, count, given.runs, given.patience)
         title = f"A subset of {count:,} entries on {kind}, median of {given.runs}"
         yield title, subset_table(seconds, samples)
+    if "query" in wanted:
+        yield _questions(given, folder / "query", kind)
     if "start" in wanted:
         say("Starting")
         rounds = 1 if given.quick else max(START_ROUNDS, given.runs)
@@ -150,6 +153,17 @@ def _tables(given: argparse.Namespace, folder: Path) -> Iterator[tuple[str, list
         )
     if "images" in wanted:
         yield from _images(given, folder / "images", kind)
+
+
+def _questions(given: argparse.Namespace, folder: Path, kind: str) -> tuple[str, list[str]]:
+    _say(given, "query: making the package")
+    asked = Questions(folder, given.command, quick=given.quick, patience=given.patience)
+    rounds = 1 if given.quick else max(START_ROUNDS, given.runs)
+    lines = questions_table(list(asked.asked(rounds)), quick=given.quick)
+    if not given.no_http:
+        lines += ["", far_line(asked.far(), quick=given.quick)]
+    shutil.rmtree(folder)
+    return f"Questions about {asked.fovs:,} fields of view on {kind}, median of {rounds}", lines
 
 
 def _images(given: argparse.Namespace, folder: Path, kind: str) -> Iterator[tuple[str, list[str]]]:

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +103,24 @@ def test_when_it_dies_at_work_the_question_is_told_so() -> None:
     finally:
         killer.join()
     assert [(6,)] == counted()
+
+
+def test_the_process_that_answers_ends_with_the_one_who_asks(lab: Path) -> None:
+    code = f"""
+import os, signal, threading, time
+import cellbank
+from cellbank.questions.process import asker
+cellbank.query("lab/cells", "SELECT 1")
+print(asker._process.pid, flush=True)
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
+cellbank.query("lab/cells", {ENDLESS["a long count"]!r}, timeout=600)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert -signal.SIGKILL == done.returncode
+    worker, end = int(done.stdout), time.monotonic() + SLACK
+    while Path(f"/proc/{worker}").exists():
+        assert time.monotonic() < end
+        os.sched_yield()
 
 
 def test_threads_ask_one_after_the_other() -> None:

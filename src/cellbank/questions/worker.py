@@ -9,6 +9,8 @@ import os
 import resource
 import signal
 import sys
+import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -26,6 +28,7 @@ from cellbank.questions.sources import Opened, Source
 
 ENGINES: Final = 4
 """So many sets of sources stay open, for more questions about them."""
+PARENT_SECONDS: Final = 0.5
 ROOM: Final = 512 << 20
 """Beside the memory of the question: what threads set aside and never use."""
 
@@ -34,6 +37,7 @@ def main() -> None:
     """Answer until there is no more to ask."""
     # Whoever asks is stopped by Ctrl-C, and ends us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     questions = sys.stdin.buffer
     # What any library writes to its output goes elsewhere: it would be taken for an answer.
     answers = os.fdopen(os.dup(1), "wb")
@@ -45,6 +49,13 @@ def main() -> None:
             desk.answer(*read_message(questions))
     desk.close()
     os._exit(0)
+
+
+def _end_with(parent: int) -> None:
+    """End when the one who asks is gone, however it went: nobody else would end a question."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os._exit(1)
 
 
 class Desk:
