@@ -15,6 +15,7 @@ from cellbank.model.errors import (
     NotInstalled,
     Offline,
     PackageNotFound,
+    RevisionNotFound,
 )
 from tests.cells.lab import FOVS, pixels
 from tests.storage.making import served
@@ -68,6 +69,16 @@ def test_a_remote_can_be_named(remote: Path, monkeypatch: pytest.MonkeyPatch) ->
     cellbank.install(CELLS, str(remote), where="passage = 33")
     assert 2 == len(cellbank.load(CELLS).fovs)
     assert 4 == len(cellbank.load(CELLS, str(remote)).fovs)
+
+
+def test_a_revision_of_an_installed_package_is_looked_for_only_where_it_is_said(
+    remote: Path,
+) -> None:
+    revision = cellbank.install(CELLS, where="passage = 33").revision
+    other = "0" * 12
+    with pytest.raises(RevisionNotFound):
+        cellbank.load(f"{CELLS}@{other}")
+    assert 4 == len(cellbank.load(f"{CELLS}@{revision}", str(remote)).fovs)
 
 
 def test_what_is_nowhere_is_not_found(remote: Path) -> None:

@@ -75,7 +75,7 @@ def test_the_version_is_told_without_what_only_other_commands_need(clean_env):
     ("arguments", "words"),
     [
         (["inspct"], "Did you mean inspect"),
-        (["install"], "Missing argument 'REF'"),
+        (["install"], "no package is named"),
         (["install", "a/b", "--form", "x"], "--from"),
         (["tree", "a/b", "--depth", "deep"], "--depth"),
         (["tag", "move"], "move"),

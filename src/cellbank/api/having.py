@@ -7,7 +7,7 @@ import msgspec
 
 from cellbank import config as _config
 from cellbank.api.session import (
-    in_store,
+    address_of,
     inside_of,
     need_address,
     remote_at,
@@ -16,7 +16,7 @@ from cellbank.api.session import (
 )
 from cellbank.api.subsetting import choice_of, chooser, get_ready
 from cellbank.config import Config
-from cellbank.model.errors import BadInput
+from cellbank.model.errors import BadInput, NotFound
 from cellbank.model.progress import Watcher
 from cellbank.model.reference import Package, Reference
 from cellbank.packages import export as _export
@@ -174,7 +174,7 @@ def load(
     from_
         Open it at this remote, installed or not: a URL, a folder or the name of a remote. Without
         it a package that is not installed is looked for at `CELLBANK_REMOTE`, else at the default
-        remote.
+        remote; a revision of an installed one that is not here is not looked for.
     fetch
         What happens where bytes are wanted that are not here: `fetch`, `ask` or `refuse`; default:
         `CELLBANK_FETCH`, else as configured, else `fetch`.
@@ -218,11 +218,19 @@ def load(
 def _view(
     config: Config, store: Store, reference: Reference, from_: str | None, policy: Policy | None
 ) -> View:
-    found = None if from_ else in_store(config, store, reference)
-    if found is not None:
-        found.policy = policy
-        return found
-    return open_far(store, reference, need_address(config, store, reference.package, from_), policy)
+    package = reference.package
+    if from_ is None:
+        try:
+            view = resolve.view_of(store, reference)
+        except NotFound:
+            # A revision of an installed package that is not here was let go of.
+            known = address_of(config, store, package, None)
+            if not known or store.installed(package) is not None:
+                raise
+        else:
+            view.policy = policy
+            return view
+    return open_far(store, reference, need_address(config, store, package, from_), policy)
 
 
 def export(

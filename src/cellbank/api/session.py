@@ -146,7 +146,7 @@ def looking(ref: str, from_: str | None = None) -> Iterator[tuple[Reference, Vie
     reference = Reference.parse(ref)
     config = _config.read()
     store = open_store(config)
-    found = None if from_ else in_store(config, store, reference)
+    found = None if from_ else _in_store(config, store, reference)
     if found is not None:
         yield reference, found
         return
@@ -155,7 +155,7 @@ def looking(ref: str, from_: str | None = None) -> Iterator[tuple[Reference, Vie
         yield reference, AtRemote(remote, reference)
 
 
-def in_store(config: Config, store: Store, reference: Reference) -> View | None:
+def _in_store(config: Config, store: Store, reference: Reference) -> View | None:
     """Return what a reference names in the store, or None where a remote can be asked for it."""
     try:
         return resolve.view_of(store, reference)

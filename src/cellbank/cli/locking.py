@@ -15,7 +15,7 @@ FILE = "cellbank.lock"
 @from_option()
 @click.option("--file", metavar="FILE", type=FOLDER, default=FILE, help=f"Default: {FILE}.")
 def lock(console: Console, refs: tuple[str, ...], from_: str | None, file: str) -> None:
-    """Write down revisions, and what of them is here, in cellbank.lock in this folder.
+    """Write down revisions and questions in cellbank.lock in this folder.
 
     `cellbank sync`, or `cellbank install` without a package, brings exactly the same bytes
     anywhere. What is not installed is locked as its remote has it now.
@@ -36,7 +36,9 @@ def lock(console: Console, refs: tuple[str, ...], from_: str | None, file: str) 
 @from_option()
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be downloaded.")
 def sync(console: Console, file: str, from_: str | None, dry_run: bool) -> None:
-    """Bring exactly what a lock file names; the default is cellbank.lock in this folder.
+    """Bring exactly what a lock file names: the same bytes anywhere.
+
+    The default is cellbank.lock in this folder.
 
     With --from the remote is found where it is now; it must be the same one, by its id.
     """
