@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+import cellbank
 from cellbank.cells import recipe
 from cellbank.cells.problems import Problems
 from cellbank.cells.reading import recipe_of
 from cellbank.cells.tables import read_table
 from cellbank.model.errors import BadInput
+from tests.cells.lab import Lab
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,15 @@ def test_a_recipe_says_what_it_needs(monkeypatch: pytest.MonkeyPatch, module: st
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(BadInput, match="cellbank\\[cells\\]"):
         recipe_of(b"format: 1\n")
+
+
+@pytest.mark.parametrize("module", ["duckdb", "jinja2"])
+def test_a_draft_of_records_says_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    lab = Lab(tmp_path).only(all="cell_lines")
+    lab.build()
+    with lab.at_home():
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(BadInput, match=f"{module}.*\\n?.*cellbank\\[cells\\]"):
+            cellbank.edit("aics/cell_lines")

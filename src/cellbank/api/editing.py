@@ -1,6 +1,7 @@
 """Changing a package that is there: a draft of it, and tables that change what it says."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,12 @@ def _draft_of(view: View, config: Config, watch: Watcher) -> Draft:
 
     if view.whole.header.kind != "cell_lines":
         return Draft(view, stamp, watch)
+    lacking = next((name for name in ("duckdb", "jinja2") if find_spec(name) is None), None)
+    if lacking is not None:
+        raise BadInput(
+            f"editing a package of cell lines needs {lacking}, which is not installed",
+            "Install it: pip install 'cellbank[cells]'",
+        )
     from cellbank.cells.record_draft import RecordDraft
 
     return RecordDraft(view, stamp, watch)

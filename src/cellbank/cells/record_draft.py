@@ -64,12 +64,8 @@ class RecordDraft(Draft):
 
     def _take(self, group: str, given: Table) -> int:
         problems = Problems()
-        try:
-            with workplace(self._view) as work:
-                update = self._checked(group, given, work, problems)
-        except ModuleNotFoundError as missing:
-            advice = "Install it: pip install 'cellbank[cells]'"
-            raise BadInput(f"{missing.name} is not installed", advice) from None
+        with workplace(self._view) as work:
+            update = self._checked(group, given, work, problems)
         if problems.errors:
             raise _found(given.place, problems)
         changed = self._note(group, update)
