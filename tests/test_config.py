@@ -81,3 +81,24 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, text):
     (tmp_path / "config" / "config.json").write_text(text)
     with pytest.raises(BadInput, match=r"config\.json"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "offline"), [("", False), ("0", False), ("1", True), ("YES", True)]
+)
+def test_the_network_may_be_forbidden(tmp_path, text, offline):
+    assert offline == read(tmp_path, CELLBANK_OFFLINE=text).offline
+
+
+def test_what_may_be_fetched_is_said_by_the_environment_then_by_the_file(tmp_path):
+    assert "fetch" == read(tmp_path).fetch
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.json").write_text('{"fetch": "ask"}')
+    assert "ask" == read(tmp_path).fetch
+    assert "refuse" == read(tmp_path, CELLBANK_FETCH="refuse").fetch
+
+
+@pytest.mark.parametrize("setting", [{"CELLBANK_OFFLINE": "maybe"}, {"CELLBANK_FETCH": "maybe"}])
+def test_a_word_that_means_nothing_is_refused(tmp_path, setting):
+    with pytest.raises(BadInput, match=r"CELLBANK_\w+=maybe"):
+        read(tmp_path, **setting)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cellbank.cells.kinds import GROUPS
-from cellbank.cells.metadata import connect, quoted, text
+from cellbank.cells.metadata import connect, pieces_of, quoted, text
 from cellbank.packages.nodes import View
 from cellbank.storage import disk
 
@@ -13,12 +13,12 @@ IMAGE: Final = ("path", "digest", "size")
 
 
 def tables_of_part(view: View) -> Mapping[str, bytes]:
-    """Return group → the Parquet file of the records that the tree of a view shows.
+    """Return group → the Parquet file of the records that the tree shows; pieces of large ones.
 
     A record whose `info` is not there has no row; one whose image is not there has the columns of
     the image empty. Raises `Damaged`, `DigestMismatch`: A table of the whole is not readable.
     """
-    made = {}
+    made: dict[str, bytes] = {}
     folder = disk.random_name(view.store.files.path("caches/tables/part"))
     disk.make_folders(folder)
     try:
@@ -29,9 +29,9 @@ def tables_of_part(view: View) -> Mapping[str, bytes]:
                     target = f"{folder}/{group}.parquet"
                     _copy(database, view, group, file, target)
                     made[group] = Path(target).read_bytes()
+            return made | pieces_of(made, folder, database)
     finally:
         disk.remove_tree(folder)
-    return made
 
 
 def _copy(database: Any, view: View, group: str, file: str, target: str) -> None:
