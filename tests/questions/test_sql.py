@@ -218,8 +218,8 @@ def test_several_statements_are_told_what_a_question_is() -> None:
     ("sql", "message", "advice"),
     [
         (
-            "SELEKT 1",
-            'syntax error at or near "SELEKT"\n  SELEKT 1\n  ^^^^^^',
+            "CHOOSE 1",
+            'syntax error at or near "CHOOSE"\n  CHOOSE 1\n  ^^^^^^',
             "",
         ),
         (

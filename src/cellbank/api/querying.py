@@ -215,12 +215,16 @@ def diff_records(
 
     Parameters
     ----------
-    old, new
-        Two revisions, mostly of one package.
+    old
+        A revision.
+    new
+        Another, mostly of the same package.
     kind
         Look at records of this kind only.
-    timeout, memory
-        As `query` has them.
+    timeout
+        So many seconds it may take, at most.
+    memory
+        So much memory it may use, at most.
     from_
         The remote that is asked, whatever is installed.
 

@@ -33,8 +33,10 @@ class ConditionError(ValueError):
     ----------
     reason
         Why not.
-    start, stop
-        Where in the condition, in characters; `start` is −1 where no place can be told.
+    start
+        Where in the condition that begins, in characters; −1 where no place can be told.
+    stop
+        Where it ends.
     near
         Names that are near the one that was not found, or that it could mean.
     """

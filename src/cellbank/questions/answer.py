@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from cellbank.model.errors import BadInput
+from cellbank.questions.formats import apart, table
 from cellbank.questions.kinds import Kind
 
 if TYPE_CHECKING:
@@ -12,12 +13,8 @@ if TYPE_CHECKING:
     import polars
     import pyarrow  # type: ignore[import-not-found]
 
-SHOWN: Final = 20
-"""So many rows of a longer answer are printed, the first and the last."""
 WIDTH: Final = 120
 """So wide is what is printed where nobody knows how wide a line may be."""
-CELL: Final = 40
-"""So many characters of a value are printed."""
 _PANDAS: Final = {
     **dict.fromkeys(("tinyint", "smallint", "integer", "bigint"), "Int64"),
     **dict.fromkeys(("utinyint", "usmallint", "uinteger"), "Int64"),
@@ -36,6 +33,15 @@ class Answer:
     """The answer to a question: a table, its rows in the order in which they came.
 
     A value: it needs no store and no connection any more.
+
+    Parameters
+    ----------
+    names
+        Of the columns.
+    kinds
+        What the columns hold.
+    rows
+        The rows.
 
     Examples
     --------
@@ -117,7 +123,7 @@ class Answer:
     def pl(self) -> "polars.DataFrame":
         """Return it as a data frame of polars; raises `BadInput`: polars is not installed."""
         library = _library("polars")
-        columns = zip(_apart(self._names), self._values(), self._kinds, strict=True)
+        columns = zip(apart(self._names), self._values(), self._kinds, strict=True)
         frame: polars.DataFrame = library.DataFrame(
             [
                 library.Series(name, values, _polars_type(library, kind), strict=False)
@@ -136,8 +142,6 @@ class Answer:
     # --- as text
 
     def __str__(self) -> str:
-        from cellbank.questions.formats import table
-
         width = shutil.get_terminal_size((WIDTH, 0)).columns
         return "\n".join(table(self, width=width))
 
@@ -159,17 +163,6 @@ def _series(pandas: Any, values: list[Any], kind: Kind) -> Any:
     except (TypeError, ValueError, OverflowError):
         # A date before year 1 or after 9999, a number that is too large for its type there.
         return pandas.Series(values, dtype="object")
-
-
-def _apart(names: Sequence[str]) -> list[str]:
-    """Return the names with a number behind those that are there before."""
-    found: list[str] = []
-    for name in names:
-        number = 0
-        while (one := f"{name}_{number}" if number else name) in found:
-            number += 1
-        found.append(one)
-    return found
 
 
 def _polars_type(polars: Any, kind: Kind) -> Any:

@@ -38,10 +38,10 @@ class Engine:
         What is asked about, opened.
     memory
         How much it may use, in bytes.
-    several
-        Whether rows say which package they are of.
     scratch
         The one file that an answer may be written to.
+    several
+        Whether rows say which package they are of.
     """
 
     def __init__(

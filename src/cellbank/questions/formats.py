@@ -4,25 +4,52 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from cellbank.questions.kinds import Kind
 
-if TYPE_CHECKING:
-    from cellbank.questions.answer import Answer
-
 NUMBERS: Final = {
     *("tinyint", "smallint", "integer", "bigint", "hugeint", "float", "double", "decimal"),
     *("utinyint", "usmallint", "uinteger", "ubigint", "uhugeint"),
 }
+SHOWN: Final = 20
+"""So many rows of a longer answer are printed, the first and the last."""
+CELL: Final = 40
+"""So many characters of a value are printed."""
 UNKNOWN: Final = "—"
 """What stands in a table for people where nothing is known."""
 _LEAST: Final = 6
 
 
-def table(answer: "Answer", *, width: int = 0, rows: int = 0) -> list[str]:
+class Table(Protocol):
+    """What an answer is to who writes it down."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """What the columns hold."""
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Return the rows."""
+
+
+def apart(names: Sequence[str]) -> list[str]:
+    """Return names of columns, with a number behind those that are there before: `id`, `id_1`."""
+    found: list[str] = []
+    for name in names:
+        number = 0
+        while (one := f"{name}_{number}" if number else name) in found:
+            number += 1
+        found.append(one)
+    return found
+
+
+def table(answer: Table, *, width: int = 0, rows: int = 0) -> list[str]:
     """Return an answer as lines of aligned columns, and how many rows it has.
 
     Parameters
@@ -39,8 +66,6 @@ def table(answer: "Answer", *, width: int = 0, rows: int = 0) -> list[str]:
     list[str]
         The lines.
     """
-    from cellbank.questions.answer import SHOWN
-
     every = answer.rows()
     most = len(every) if rows < 0 else rows or SHOWN
     head, tail = _ends(every, most)
@@ -62,8 +87,6 @@ def _ends(rows: list[tuple[Any, ...]], most: int) -> tuple[list[Any], list[Any]]
 
 
 def _cell(value: Any) -> str:
-    from cellbank.questions.answer import CELL
-
     shown = UNKNOWN if value is None else plain(value)
     shown = " ".join(shown.split()) if "\n" in shown or "\t" in shown else shown
     return shown if len(shown) <= CELL else f"{shown[: CELL - 1]}…"
@@ -169,9 +192,7 @@ def _taken(file: io.StringIO) -> str:
 
 def json_lines(names: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]]) -> Iterator[str]:
     """Yield one JSON array of objects, an object a line."""
-    from cellbank.questions.answer import _apart
-
-    keys = _apart(names)
+    keys = apart(names)
     before = "[\n"
     for rows in batches:
         for row in rows:

@@ -8,7 +8,7 @@ import msgspec
 class Kind(msgspec.Struct, frozen=True):
     """The type of a column.
 
-    Parameters
+    Attributes
     ----------
     name
         As SQL spells it: `VARCHAR`, `BIGINT[]`, `STRUCT(gene VARCHAR)[]`.

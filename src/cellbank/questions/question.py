@@ -18,7 +18,7 @@ _LEAST: Final = 64_000_000
 class Question(msgspec.Struct, frozen=True):
     """One question: SQL, or a condition and what to show of the records that fit.
 
-    Parameters
+    Attributes
     ----------
     sql
         One SELECT, WITH, DESCRIBE or SUMMARIZE; empty for the short form.

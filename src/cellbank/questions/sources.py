@@ -36,7 +36,7 @@ RANGES_ABOVE: Final = 2 << 20
 class Source(msgspec.Struct, frozen=True):
     """One revision that is asked about.
 
-    Parameters
+    Attributes
     ----------
     package
         Its `owner/name`.
@@ -44,8 +44,10 @@ class Source(msgspec.Struct, frozen=True):
         Its 64 digits.
     label
         What the column `package` says of it.
-    home, paths
-        The store, and the stores borrowed from.
+    home
+        The store.
+    paths
+        The stores borrowed from.
     address
         The remote that has what the store lacks; empty where there is none.
     here

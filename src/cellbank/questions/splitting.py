@@ -8,6 +8,16 @@ _OPEN: Final = {"(": ")", "[": "]", "{": "}"}
 def split(text: str) -> list[str]:
     """Return the parts between commas that stand in no brackets and no quotes.
 
+    Parameters
+    ----------
+    text
+        As somebody wrote it.
+
+    Returns
+    -------
+    list[str]
+        The parts, without spaces around them.
+
     Examples
     --------
     >>> split("gene, round(cell_viability, 1), 'a, b'")
