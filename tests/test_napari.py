@@ -15,7 +15,7 @@ import cellbank
 from cellbank import images
 from cellbank.cells import record
 from cellbank.images import write_ome_tiff
-from cellbank.model.errors import BadImage, BadInput, EntryNotFound, InvalidReference, NotInstalled
+from cellbank.model.errors import BadImage, BadInput, EntryNotFound, NotInstalled
 from cellbank.napari import SCHEME, get_reader, layers
 from tests.cells.lab import FOVS, VOXEL, Lab, cells, pixels, write_image
 from tests.family import PACKAGE, SHAPE, Family
@@ -211,7 +211,7 @@ def test_only_its_own_patterns_are_claimed(plugins: Any) -> None:
     [
         ("aics/cell_lines/fovs/fov_", EntryNotFound, "Did you mean fovs/fov_"),
         ("aics/cell_line/fovs/fov_1", NotInstalled, "Did you mean aics/cell_lines"),
-        ("aics/cell_lines", InvalidReference, "not a record or an image in it"),
+        ("aics/cell_lines", BadInput, "not a record or an image in it"),
         ("aics/cell_lines/fovs", BadInput, "take one: package.fovs"),
         ("aics/cell_lines/lines/line_AICS_10", BadInput, "line_AICS_10 has no image"),
     ],

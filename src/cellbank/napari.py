@@ -13,7 +13,7 @@ from cellbank.cells.one_record import Record, record
 from cellbank.images.channel import Channel
 from cellbank.images.image import Image
 from cellbank.images.limits import auto_limits
-from cellbank.model.errors import BadInput, CellbankError, InvalidReference
+from cellbank.model.errors import BadInput, CellbankError
 from cellbank.model.reference import Reference
 from cellbank.packages.nodes import DataNode, GroupNode, PackageNode
 
@@ -107,7 +107,8 @@ def _node(ref: str) -> GroupNode | DataNode:
     view = resolve.view_of(open_store(config.read()), reference)
     resolve.check_path(view.reader, view.package, reference.path)
     if not reference.path:
-        raise InvalidReference(ref, "it names a package, not a record or an image in it")
+        what = f"{ref} is a package, not a record or an image in it"
+        raise BadInput(what, f"See what is in it: cellbank tree {ref}")
     return PackageNode(view, "")[reference.path]
 
 

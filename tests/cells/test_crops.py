@@ -261,3 +261,7 @@ def test_segmentations_are_read_once_while_they_fit(
     for one, other in zip([*first, kept], [*found, again], strict=True):
         assert np.array_equal(one.cell, other.cell)
         assert np.array_equal(one.nucleus, other.nucleus)
+
+
+def test_a_single_channel_needs_no_list(large: Record) -> None:
+    assert ("b",) == large.crop(4, channels="b").channels == large.crop(4, channels=1).channels

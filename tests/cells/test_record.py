@@ -173,6 +173,8 @@ def test_an_overlay_outlines_the_cells(package: PackageNode) -> None:
     assert (both != outlined).any()
     with pytest.raises(AttributeNotFound, match="Did you mean cell"):
         one.rgb(overlay="cells")
+    with pytest.raises(BadInput, match="it has: cell, nuclei, structure"):
+        one.rgb(overlay=True)  # type: ignore[arg-type]
 
 
 # --- which node is a record
@@ -457,6 +459,8 @@ def test_a_loader_for_what_no_record_has_is_refused(lab: Lab) -> None:
         fov(loaders={"imgae": len})
     with pytest.raises(BadInput, match="not callable"):
         fov(loaders={"image": 5})
+    with pytest.raises(BadInput, match="loaders have no names"):
+        fov(loaders=[len])
     with pytest.raises(AttributeNotFound, match="Did you mean image"):
         fov().load("imgae")
 

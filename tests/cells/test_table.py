@@ -243,3 +243,10 @@ def test_a_library_that_is_missing_is_told(
 def test_types_that_a_frame_has_no_name_for_stay_objects() -> None:
     column = frames.Column(frames.Described("list[struct]"), [[{"a": 1}], []])
     assert object == frames._pandas(["x", "y"], {"c": column}).c.dtype
+
+
+@pytest.mark.parametrize("as_", ["pandas", "polars"])
+def test_a_single_column_needs_no_list(lab: Lab, as_: Any) -> None:
+    fovs = cellbank.load("aics/cell_lines").fovs
+    found = table(fovs, columns="passage", as_=as_)
+    assert found.equals(table(fovs, columns=["passage"], as_=as_))

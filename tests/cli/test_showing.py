@@ -254,3 +254,8 @@ def test_hostile_names_reach_no_terminal(terminal, tmp_path):
         assert 0 == code
         assert "\x9b" not in seen
         assert r"a\x9b31mb" in seen
+
+
+def test_a_plane_that_is_not_there_is_told_where_nothing_is_drawn(cellbank, cells):
+    said = cellbank("show", cells, "-z", "99").failed(4).err
+    assert "Z: 99 is not there" in said

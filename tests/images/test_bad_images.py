@@ -153,8 +153,9 @@ def test_a_file_that_became_shorter_is_told(tmp_path: Path) -> None:
     image = open_image(path)
     image.read()
     os.truncate(path, 3000)
-    with pytest.raises(BadImage, match="truncated"):
+    with pytest.raises(BadImage, match="truncated: it has 3000 bytes") as told:
         image.read()
+    assert "get it again" in told.value.advice
     path.unlink()
     with pytest.raises(FileNotFoundError):
         image.read()

@@ -299,3 +299,14 @@ def test_scenes_are_told() -> None:
     image = image_of(scenes(STACK, TIMES[0]))
     assert ("part 0", "part 1") == image.scenes
     assert 2 == len(image.ome.images if image.ome else ())
+
+
+@pytest.mark.parametrize("wanted", [None, True, 1.0])
+def test_a_channel_is_asked_for_by_name_or_number(wanted: Any) -> None:
+    with pytest.raises(BadInput, match="is no channel"):
+        image_of(FORMS["ours"]).channel(wanted)
+
+
+def test_what_is_no_axis_cannot_be_folded() -> None:
+    with pytest.raises(BadInput, match="is no axis"):
+        image_of(FORMS["ours"]).project("max", None)  # type: ignore[arg-type]

@@ -98,6 +98,7 @@ def test_xarray_knows_channels_by_name_and_places_in_micrometre() -> None:
     np.testing.assert_array_equal(STACK[:, 1], found.sel(C="membrane").to_numpy())
     np.testing.assert_array_equal(STACK[1], found.sel(Z=0.3, method="nearest").to_numpy())
     assert {"Z": 0.29, "Y": 0.1, "X": 0.1} == found.attrs["pixel_size"]
+    assert "image" == found.name
 
 
 def test_xarray_has_no_places_where_no_size_is_known() -> None:

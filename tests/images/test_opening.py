@@ -106,3 +106,31 @@ def test_opening_reads_the_directories_once(pages: int) -> None:
     # All of this is known, and nothing is read for it.
     for _ in (image.sizes, image.channels, image.pixel_size, image.levels, image.ome, repr(image)):
         assert before == file.count
+
+
+@pytest.mark.parametrize("scene", [1.5, True, None])
+def test_a_scene_is_a_number_or_a_name(scene: Any) -> None:
+    with pytest.raises(BadInput, match="is no scene"):
+        open_image(io.BytesIO(FORMS["ours"]), scene=scene)
+
+
+def test_a_scene_that_is_not_there_is_told_with_those_that_are() -> None:
+    file = io.BytesIO(FORMS["ours"])
+    there = open_image(file).scenes
+    with pytest.raises(BadImage, match="no scene 'qqq'") as told:
+        open_image(file, scene="qqq")
+    assert f"It has {there[0]}." == told.value.advice
+
+
+def test_a_file_of_text_is_told_how_to_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(FORMS["ours"])
+    with (tmp_path / "a.tif").open(encoding="latin-1") as file, pytest.raises(BadInput, match="rb"):
+        open_image(file)
+
+
+def test_of_a_record_its_image_is_to_be_taken() -> None:
+    class Record:
+        has_image = True
+
+    with pytest.raises(BadInput, match=r"record\.image"):
+        open_image(Record())

@@ -229,3 +229,53 @@ def test_cuts_through_a_stack_are_composites() -> None:
     np.testing.assert_array_equal(composite(list(STACK[1]), colors, limits), xy)
     assert xz.shape[1] == 30
     assert yz.shape[0] == 20
+
+
+def stack() -> Image:
+    return plain(np.zeros((6, 8, 9), np.uint16), axes="ZYX")
+
+
+def test_labels_of_another_depth_are_not_drawn() -> None:
+    labels = np.ones((5, 8, 9), np.uint8)
+    for given in (labels, plain(labels, axes="ZYX")):
+        with pytest.raises(BadInput, match="labels of 5 planes"):
+            stack().overlay(given)
+    flat = plain(np.zeros((8, 9), np.uint16))
+    assert flat.overlay(labels).any()
+    np.testing.assert_array_equal(stack().overlay(labels[:1], Z=3), stack().overlay(labels[0], Z=3))
+
+
+def test_a_plane_that_is_not_there_is_told_before_labels_are_looked_at() -> None:
+    with pytest.raises(AxisNotFound, match="99 is not there"):
+        stack().overlay(np.ones((6, 8, 9), np.uint8), Z=99)
+
+
+def test_labels_are_no_path() -> None:
+    with pytest.raises(BadInput, match=r"images\.open\(labels\)"):
+        stack().overlay("labels.tif")  # type: ignore[arg-type]
+
+
+def test_limits_that_do_not_fit_are_told_with_the_channels_that_are_shown() -> None:
+    image = image_of(FORMS["ours"])
+    names = [channel.title for channel in image.channels]
+    for limits in ([(0, 1)], [(0, 1)] * 3):
+        with pytest.raises(BadInput, match=f"{len(limits)} limits for 2 channels") as told:
+            image.composite(limits=limits)
+        assert f"Give one each, or by name: {', '.join(names)}." == told.value.advice
+
+
+def test_limits_can_be_found_for_all_pictures_by_name() -> None:
+    image = image_of(FORMS["ours"])
+    np.testing.assert_array_equal(image.composite(), image.composite(limits="auto"))
+    found = image.rgb(red=0, green=1, limits="auto")
+    given = image.rgb(red=0, green=1, limits=[image.limits(0), image.limits(1), None])
+    np.testing.assert_array_equal(given, found)
+    for one, other in zip(image.orthogonal(), image.orthogonal(limits="auto"), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("limits", ["atuo", 5])
+def test_what_is_no_limits_is_told(limits: Any) -> None:
+    for draw in (image_of(FORMS["ours"]).composite, lambda **how: rgb(RAMP, **how)):
+        with pytest.raises(BadInput, match="are no limits"):
+            draw(limits=limits)

@@ -455,3 +455,16 @@ def test_a_disk_that_refuses_is_one_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(DiskError, match="File name too long"):
         made().save(tmp_path / long)
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.ome.tiff", "a.ome.zarr"])
+def test_axes_without_names_are_told_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    image = images.open(io.BytesIO(tiff(STACK[:, 0], metadata=None)))
+    with pytest.raises(BadInput, match="have no names that can be saved"):
+        image.save(tmp_path / name)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_an_array_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="write_ome_tiff"):
+        images.save(STACK, tmp_path / "a.ome.tiff")  # type: ignore[arg-type]

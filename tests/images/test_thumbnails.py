@@ -14,6 +14,7 @@ from cellbank.images.image import Image
 from cellbank.images.opening import open as open_image
 from cellbank.images.overlays import label_colors
 from cellbank.images.scaling import nearest, shrink
+from cellbank.model.errors import BadInput
 from tests.images.making import FORMS, ome, tiff
 
 Array = np.ndarray[Any, Any]
@@ -86,3 +87,9 @@ def test_a_large_plane_is_made_small_as_it_is_read(monkeypatch: pytest.MonkeyPat
     assert expected[0].shape == found[0].shape
     assert np.abs(expected[0] - found[0]).max() <= 4
     np.testing.assert_array_equal(expected[1], found[1])
+
+
+@pytest.mark.parametrize("size", [0, -5, 1.5, "a", True])
+def test_a_thumbnail_has_a_whole_number_of_pixels(size: Any) -> None:
+    with pytest.raises(BadInput, match="a thumbnail of"):
+        plain(np.ones((4, 5), np.uint8)).thumbnail(size)

@@ -228,3 +228,28 @@ def test_the_viewer_is_one_module_that_asks_nobody_else() -> None:
     assert "://" not in text.replace("http://www.w3.org/2000/svg", "")
     for forbidden in ("import ", "eval(", "new Function", "innerHTML", '"style"'):
         assert forbidden not in text
+
+
+def test_channels_have_the_colours_of_the_composite_whatever_stands_beside_them() -> None:
+    names = ["CMDRP_2", "CMDRP", "EGFP_2", "EGFP", "H3342_2", "H3342", "Bright_100X"]
+    used = [not name.endswith("_2") for name in names]
+    told = [
+        Channel(name, n, use=use) for n, (name, use) in enumerate(zip(names, used, strict=True))
+    ]
+    image = of(np.zeros((7, 4, 5), np.uint8), "CYX").with_channels(told)
+    colors = {one["name"]: one["color"] for one in Viewed(image).options["channels"]}
+    expected = {"CMDRP": "#ff00ff", "EGFP": "#00ff00", "H3342": "#0000ff", "Bright_100X": "#808080"}
+    assert expected == {name: colors[name] for name in expected}
+    assert len(names) == len(set(colors.values()))
+
+
+def test_a_channel_that_is_off_keeps_the_colour_of_the_file_unless_another_has_it() -> None:
+    told = [
+        Channel("EGFP", 0, color="#ff0000"),
+        Channel("x", 1, color="#123456", use=False),
+        Channel("y", 2, color="#ff0000", use=False),
+    ]
+    image = of(np.zeros((3, 4, 5), np.uint8), "CYX").with_channels(told)
+    first, second, third = (one["color"] for one in Viewed(image).options["channels"])
+    assert ("#ff0000", "#123456") == (first, second)
+    assert third not in {first, second}

@@ -43,6 +43,10 @@ def read(path: Path) -> None:
 
 
 def test_a_folder_that_is_no_zarr(tmp_path: Path) -> None:
+    with pytest.raises(BadImage, match="a folder and no OME-Zarr") as told:
+        images.open(tmp_path)
+    assert "Name an image in it." == told.value.advice
+    (tmp_path / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
     with pytest.raises(BadImage, match="no OME-Zarr image"):
         images.open(tmp_path)
 

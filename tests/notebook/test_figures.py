@@ -198,6 +198,11 @@ def test_titles_can_be_others_or_none() -> None:
         ({"limits": [(0, 1)]}, "1 limits for 3 panels"),
         ({"limits": {"EGPF": (0, 1)}}, "There are: EGFP"),
         ({"limits": (5, 1)}, "limits of 5 and 1"),
+        ({"limits": "atuo"}, "'atuo' are no limits"),
+        ({"limits": 5}, "5 are no limits"),
+        ({"figsize": 5}, "5 is no size"),
+        ({"figsize": (0, 0)}, "is no size"),
+        ({"cmap": ["gray", "hot"]}, "there is no colour map"),
     ],
 )
 def test_what_does_not_fit_is_told(how: dict[str, Any], message: str) -> None:

@@ -222,3 +222,17 @@ def test_an_error_of_the_kernel_is_shown_as_text(viewer: Viewer, shown: Page) ->
     expect(shown.get_by_role("alert")).to_have_text(
         "membrane, all Z: ZeroDivisionError: division by zero"
     )
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"projection": "min"}, "no projection 'min'"),
+        ({"labels": STACK[:, 0]}, "without a name"),
+        ({"labels": {"cells": STACK[:, 0]}}, "not arrays"),
+    ],
+)
+def test_what_the_viewer_cannot_take_is_told(how: dict[str, Any], message: str) -> None:
+    image = images.open(io.BytesIO(ome()))
+    with pytest.raises(BadInput, match=message):
+        show(image, **how)

@@ -174,7 +174,7 @@ def _within(plane: NDArray[Any], highest: int) -> NDArray[Any]:
 def _margins(margin: Any) -> tuple[int, ...]:
     said = dict(margin) if isinstance(margin, Mapping) else dict.fromkeys(AXES, margin)
     if not said.keys() <= set(AXES) or not all(map(_is_margin, said.values())):
-        advice = "Give a whole number from 0, or one for each of Z, Y, X."
+        advice = 'Give a whole number from 0, or some by axis: {"Y": 8, "X": 8}.'
         raise BadInput(f"{margin!r:.60} is no margin", advice)
     return tuple(int(said.get(axis, 0)) for axis in AXES)
 

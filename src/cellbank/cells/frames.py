@@ -107,6 +107,8 @@ def table(
     if as_ not in ("pandas", "polars"):
         raise BadInput(f"no table of {as_!r:.60} can be made", "Say as_='pandas' or as_='polars'.")
     view, group = _group(node, kind)
+    if isinstance(columns, str):
+        columns = [columns]
     try:
         return _read(view, group, as_, columns)
     except ModuleNotFoundError as missing:

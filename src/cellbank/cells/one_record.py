@@ -168,7 +168,7 @@ class Record:
         group = KINDS[name].group if name in KINDS else name
         known = relations_of(self.kind)
         if group not in known:
-            close = near(name, [*known, *(GROUPS[one].name for one in known)])
+            close = near(str(name), [*known, *(GROUPS[one].name for one in known)])
             advice = f"It has: {', '.join(known)}."
             raise AttributeNotFound(self.id, f"relation list {name}", close, advice)
         return group
@@ -321,7 +321,7 @@ class Record:
         label: int,
         *,
         margin: int | Mapping[str, int] = 0,
-        channels: "Sequence[str | int] | None" = None,
+        channels: "Sequence[str | int] | str | int | None" = None,
         masked: bool = False,
     ) -> "Crop":
         """Return one cell out of its field, with its masks.
@@ -348,6 +348,8 @@ class Record:
         NotFound
             There is no such cell, or no segmentation of cells; near labels are told.
         """
+        if isinstance(channels, (str, int)):
+            channels = [channels]
         numbers = None if channels is None else [self.channel(name).index for name in channels]
         return self._cutter.cut(label, margin, numbers, masked=masked)
 
@@ -355,7 +357,7 @@ class Record:
         self,
         *,
         margin: int | Mapping[str, int] = 0,
-        channels: "Sequence[str | int] | None" = None,
+        channels: "Sequence[str | int] | str | int | None" = None,
         masked: bool = False,
     ) -> "Iterator[Crop]":
         """Yield all cells of the field in order of their labels; parameters are those of `crop`."""
@@ -406,6 +408,9 @@ class Record:
         """
         chosen = self._colored({"red": red, "green": green, "blue": blue})
         picture = self.image.rgb(**chosen, limits=limits, Z=Z, T=T)
+        if not isinstance(overlay, Iterable):
+            has = ", ".join(self.segmentation_images())
+            raise BadInput(f"{overlay!r:.60} is no segmentation", f"Name them; it has: {has}.")
         for name in [overlay] if isinstance(overlay, str) else overlay:
             picture = self._outlined(picture, name, Z)
         return picture
@@ -462,6 +467,8 @@ _ABOVE_FIELDS: Final = ("line", "plate", "well")
 
 def _checked(loaders: Mapping[str, Loader] | None, node: GroupNode) -> dict[str, Loader]:
     """Return a copy of our own: nothing that is done to it later reaches another record."""
+    if loaders is not None and not isinstance(loaders, Mapping):
+        raise BadInput("loaders have no names", 'Give a mapping: {"image": tifffile.imread}.')
     parts = {"info", "image", *node._keys()}
     for name, loader in (loaders or {}).items():
         if name not in parts:

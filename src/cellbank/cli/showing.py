@@ -11,7 +11,7 @@ from cellbank.cli.console import Console, emit
 from cellbank.cli.group import command
 from cellbank.cli.names import REF
 from cellbank.cli.text import columns, safe
-from cellbank.model.errors import BadImage, BadInput, NotFound, WouldOverwrite
+from cellbank.model.errors import AxisNotFound, BadImage, BadInput, NotFound, WouldOverwrite
 
 if TYPE_CHECKING:
     from cellbank.cli.terminal_kind import Kind
@@ -58,7 +58,9 @@ def show(  # noqa: PLR0913, PLR0917
     composite: bool,
     kind: "Kind | None",
 ) -> None:
-    """Show an image, or the image of a record: a panel a channel in use, folded along Z.
+    """Show an image: a panel for each channel in use, folded along Z.
+
+    A record shows its image.
 
     REF/PATH is an image in a package or a record such as fovs/ID; or an image file that is here.
     Without --output it is drawn at the terminal; elsewhere what is known of the image is printed.
@@ -71,6 +73,7 @@ def show(  # noqa: PLR0913, PLR0917
         raise click.UsageError(f"--as {kind} draws at a terminal; name a file with --output")
     thing, image = _opened(ref)
     chosen = [_channel(thing, image, name) for name in channels] or None
+    _check_place(image, z)
     facts = _facts(image)
     if output is not None:
         count = _write(thing, output, chosen, z, size, composite=composite)
@@ -84,6 +87,12 @@ def show(  # noqa: PLR0913, PLR0917
 
 
 # --- what is shown
+
+
+def _check_place(image: "Image", z: int | None) -> None:
+    depth = image.sizes.get("Z", 0)
+    if z is not None and depth and not -depth <= z < depth:
+        raise AxisNotFound(image.name, "Z", f"{z} is not there", f"It has 0 to {depth - 1}.")
 
 
 def _opened(ref: str) -> tuple[Any, "Image"]:

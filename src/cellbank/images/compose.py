@@ -29,7 +29,7 @@ T = TypeVar("T")
 def composite(
     planes: Mapping[str, ArrayLike] | Sequence[ArrayLike] | NDArray[Any],
     colors: Mapping[str, Color] | Sequence[Color | None] | str | None = None,
-    limits: Mapping[str, Limits] | Sequence[Limits | None] | Limits | None = None,
+    limits: Mapping[str, Limits] | Sequence[Limits | None] | Limits | str | None = None,
 ) -> Picture:
     """Put planes into one picture, each in its colour.
 
@@ -43,7 +43,7 @@ def composite(
         most people can tell apart.
     limits
         What is black and what is white: one pair for all planes, one a plane in order, or by name.
-        White below black inverts. Default: `auto_limits` of each plane.
+        White below black inverts. Default, and `"auto"`: `auto_limits` of each plane.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def composite(
     names, arrays = _planes(planes)
     given = _one_each(colors, names, len(arrays), "colours", lambda found: isinstance(found, str))
     shown = channel_colors(names or [None] * len(arrays), given)
-    windows = _one_each(limits, names, len(arrays), "limits", _is_pair)
+    windows = _windows(limits, names, len(arrays))
     return _compose(arrays, [parse_color(color) for color in shown], windows, auto_limits)
 
 
@@ -76,7 +76,7 @@ def rgb(
     red: ArrayLike | None = None,
     green: ArrayLike | None = None,
     blue: ArrayLike | None = None,
-    limits: Mapping[str, Limits] | Sequence[Limits | None] | Limits | None = None,
+    limits: Mapping[str, Limits] | Sequence[Limits | None] | Limits | str | None = None,
 ) -> Picture:
     """Put up to three planes into one picture: one red, one green, one blue.
 
@@ -90,7 +90,8 @@ def rgb(
         The same.
     limits
         What is black and what is white: one pair for all, three in order, or by `"red"`,
-        `"green"`, `"blue"`. Default: a plane's darkest and its brightest pixel.
+        `"green"`, `"blue"`. Default: a plane's darkest and its brightest pixel; `"auto"`: what
+        `auto_limits` finds.
 
     Returns
     -------
@@ -110,13 +111,14 @@ def rgb(
     [[[0, 0, 0], [255, 0, 0]]]
     """
     given = {"red": red, "green": green, "blue": blue}
-    windows = _one_each(limits, list(given), 3, "limits", _is_pair)
+    windows = _windows(limits, list(given), 3)
+    choose = auto_limits if isinstance(limits, str) else extremes
     used = [number for number, plane in enumerate(given.values()) if plane is not None]
     arrays = [_plane(plane) for plane in given.values() if plane is not None]
     if not arrays:
         raise BadInput("no plane to show", "Give at least one of red, green and blue.")
     axes = [tuple(float(place == number) for place in range(3)) for number in used]
-    return _compose(arrays, axes, [windows[number] for number in used], extremes)
+    return _compose(arrays, axes, [windows[number] for number in used], choose)
 
 
 def _planes(planes: Any) -> tuple[list[str] | None, list[NDArray[Any]]]:
@@ -142,7 +144,17 @@ def _plane(plane: ArrayLike) -> NDArray[Any]:
     return found
 
 
-def _is_pair(limits: Any) -> bool:
+def _windows(limits: Any, names: list[str] | None, count: int) -> list[Any]:
+    """Return limits for each plane; None where they are to be found."""
+    if isinstance(limits, str) and limits == "auto":
+        return [None] * count
+    if limits is not None and (isinstance(limits, str) or not hasattr(limits, "__len__")):
+        advice = "Give two numbers, black and white, or 'auto'."
+        raise BadInput(f"{limits!r:.60} are no limits", advice)
+    return _one_each(limits, names, count, "limits", is_pair)
+
+
+def is_pair(limits: Any) -> bool:
     """Whether limits are two numbers, and so those of all planes."""
     return len(limits) == 2 and all(np.ndim(limit) == 0 and limit is not None for limit in limits)
 

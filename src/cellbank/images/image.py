@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Colors = Mapping[str, Color] | Sequence[Color | None] | None
-Windows = Mapping[str, Limits] | Sequence[Limits | None] | Limits | None
+Windows = Mapping[str, Limits] | Sequence[Limits | None] | Limits | str | None
 
 
 class Image(ImageData):
@@ -81,7 +81,8 @@ class Image(ImageData):
         """Return three channels as red, green and blue: (Y, X, 3) uint8.
 
         Over Z the brightest is shown unless a `Z` is given. The darkest pixel of a channel becomes
-        0 and its brightest 255 unless `limits` says else; a channel that is all the same is black.
+        0 and its brightest 255 unless `limits` says else (`"auto"`: as `composite` finds them); a
+        channel that is all the same is black.
 
         Raises `ChannelNotFound`, `AxisNotFound`, `BadInput` (none of the three is given).
         """

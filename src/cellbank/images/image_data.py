@@ -239,6 +239,8 @@ class ImageData:
             As in `read`; there is no such projection.
         """
         level = self._level(level)
+        if not isinstance(over, str | list | tuple):
+            raise BadInput(f"{over!r:.60} is no axis", "Name one, or several: Z, ZT.")
         folded = set(over)
         named = (set(self.axes) | set("TCZ")) - set("YXS")
         if not folded or folded - named:

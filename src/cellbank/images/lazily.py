@@ -77,7 +77,7 @@ def data_array(image: ImageData, level: int = 0) -> "xr.DataArray":
         if axis in sizes:
             coords[axis] = (axis, np.arange(sizes[axis]) * size, {"units": "µm"})
     attributes = {"pixel_size": image.pixel_size, "name": image.name}
-    return xr.DataArray(array, dims=list(axes), coords=coords, attrs=attributes)
+    return xr.DataArray(array, dims=list(axes), coords=coords, attrs=attributes, name="image")
 
 
 def missing(library: str, package: str, extra: str) -> BadInput:

@@ -1,5 +1,6 @@
 """Opening an image, whatever it is: a path, a folder, a file, a node of a package."""
 
+import io
 import os
 import stat
 from typing import Any, Final
@@ -64,13 +65,16 @@ def open(  # noqa: A001  images.open, as webbrowser.open and gzip.open
     """
     if isinstance(source, Image):
         return source
+    if isinstance(scene, bool) or not isinstance(scene, int | str):
+        raise BadInput(f"{scene!r:.60} is no scene", "Give its number or its name.")
     number = scene if isinstance(scene, int) else 0
     pixels = _pixels(source, number, reader)
     if isinstance(scene, str) and pixels.scenes[number] != scene:
         found = pixels.unlisted(scene) if scene not in pixels.scenes else None
         if found is None and scene not in pixels.scenes:
             close = near(scene, list(pixels.scenes))
-            advice = f"Did you mean {' or '.join(close)}?" if close else ""
+            there = ", ".join(pixels.scenes[:10])
+            advice = f"Did you mean {' or '.join(close)}?" if close else f"It has {there}."
             raise BadImage(pixels.name, f"it has no scene {scene!r}", advice)
         pixels = found or _pixels(source, pixels.scenes.index(scene), reader)
     if axes:
@@ -93,7 +97,11 @@ def _pixels(source: Any, scene: int, reader: str | None) -> Pixels:
         return _of_path(os.fspath(source), scene, reader)
     if not (hasattr(source, "read") and hasattr(source, "seek")):
         what = f"an image cannot be opened from a {kind.__name__}"
-        raise BadInput(what, "Give a path, a file or a node.")
+        record = hasattr(kind, "has_image")
+        advice = "Take its image: record.image" if record else "Give a path, a file or a node."
+        raise BadInput(what, advice)
+    if isinstance(source, io.TextIOBase):
+        raise BadInput("an image cannot be opened from a file of text", "Open it with mode 'rb'.")
     return _of_file(source, name_of(source), scene)
 
 

@@ -1,5 +1,7 @@
 """From an image to a picture: which channels, which planes, in which colours."""
 
+import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -119,6 +121,12 @@ def _chosen(image: ImageData, channels: Sequence[Channel], colors: Any) -> list[
 def _windows(image: ImageData, channels: Sequence[Channel], limits: Any) -> Any:
     """Return limits in the order of the channels that are shown."""
     if not isinstance(limits, Mapping):
+        listed = isinstance(limits, (list, tuple, np.ndarray)) and not compose.is_pair(limits)
+        if listed and len(limits) != len(channels):
+            raise BadInput(
+                f"{image.name}: {len(limits)} limits for {len(channels)} channels that are shown",
+                f"Give one each, or by name: {', '.join(c.title for c in channels[:6])}.",
+            )
         return limits
     given = {image.channel(wanted).index: pair for wanted, pair in limits.items()}
     return [given.get(channel.index) for channel in channels]
@@ -167,13 +175,29 @@ def overlay(
 ) -> compose.Picture:
     """Return a composite with labels drawn over it."""
     z, t = place
-    if hasattr(labels, "project"):
-        labels = flat(labels, [0], z, t if "T" in labels.axes else 0, 0)[0]
-    labels = np.asarray(labels)
-    if labels.ndim == 3 and z is not None:
-        labels = labels[z]
     picture = composite(image, colors, limits, z, t, 0)
+    if hasattr(labels, "project"):
+        _check_depth(image, labels.sizes.get("Z", 1))
+        deep = "Z" in labels.axes
+        labels = flat(labels, [0], z if deep else None, t if "T" in labels.axes else 0, 0)[0]
+    elif isinstance(labels, (str, os.PathLike)) or hasattr(type(labels), "filename"):
+        raise BadInput("labels are an image or an array", "Open them: images.open(labels).")
+    labels = np.asarray(labels)
+    if labels.ndim == 3:
+        _check_depth(image, len(labels))
+        if z is not None:
+            labels = labels[z if len(labels) > 1 else 0]
     return overlays.overlay(picture, labels, colors=shown, outline=outline, tint=tint)
+
+
+def _check_depth(image: ImageData, depth: int) -> None:
+    ours = math.prod(size for axis, size in image.sizes.items() if axis == "Z" or axis in UNNAMED)
+    # Over a plane, labels of any depth are folded as the plane may have been.
+    if depth not in {1, ours} and ours > 1:
+        raise BadInput(
+            f"labels of {depth} planes do not fit {image.name}, which has {ours}",
+            "Give labels of the same depth, or of one plane.",
+        )
 
 
 def orthogonal(image: ImageData, position: Any, colors: Any, limits: Any, T: int) -> sides.Sides:
@@ -196,7 +220,7 @@ def orthogonal(image: ImageData, position: Any, colors: Any, limits: Any, T: int
         cuts[1].append(image.read(Y=y, **one))
         cuts[2].append(image.read(X=x, **one).swapaxes(0, 1))
     windows = _windows(image, channels, limits)
-    if windows is None:
+    if windows is None or (isinstance(windows, str) and windows == "auto"):
         together = zip(*cuts, strict=True)
         windows = [auto_limits(np.concatenate([p.ravel() for p in three])) for three in together]
     shades = _chosen(image, channels, colors)

@@ -84,13 +84,17 @@ def save(
     >>> images.open(folder)
     <Image CYX 2 × 4 × 6 uint16>
     """
+    if not isinstance(image, ImageData):
+        advice = "Open one, or write an array with write_ome_tiff."
+        raise BadInput(f"{type(image).__name__} is no image", advice)
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in (*_TIFF, *_ZARR):
         raise BadInput(
-            f"{target.name}: an image is not saved under this name",
+            f"{target.name or path!r}: an image is not saved under this name",
             "It must end with .ome.tiff or .ome.zarr.",
         )
+    _check_axes(image)
     compression = _compression(compression, suffix)
     if suffix in _TIFF and levels not in {None, 1}:
         raise BadInput("an OME-TIFF is saved in one size", "Leave `levels` out, or save .ome.zarr.")
@@ -101,6 +105,14 @@ def save(
             _save_tiff(image, place, compression)
         else:
             _save_zarr(image, place, plan, target.name)
+
+
+def _check_axes(image: ImageData) -> None:
+    if set(image.axes) - set("TCZYXS"):
+        raise BadInput(
+            f"{image.name}: its axes {image.axes} have no names that can be saved",
+            "Say what they are: images.open(path, axes='ZYX').",
+        )
 
 
 def _compression(said: str | None, suffix: str) -> str | None:
@@ -122,12 +134,6 @@ def _plan(
     if levels is not None and not 1 <= levels <= 32:
         raise BadInput(f"{levels} levels cannot be written", "Take 1 to 32.")
     sizes = image.sizes
-    unnamed = set(sizes) - set("TCZYXS")
-    if unnamed:
-        raise BadInput(
-            f"{image.name}: its axes {image.axes} have no names that can be saved",
-            "Say what they are: images.open(path, axes='ZYX').",
-        )
     # Samples become channels: OME-Zarr has no others.
     samples = sizes.pop("S", 1)
     if samples > 1:

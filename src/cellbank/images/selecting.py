@@ -122,6 +122,8 @@ def numbers_of(choice: Choice, channels: Sequence[Channel], where: str) -> Choic
 
 def channel_of(wanted: str | int, channels: Sequence[Channel], where: str) -> Channel:
     """Return the channel of a name, dye or number, else raise `ChannelNotFound`."""
+    if isinstance(wanted, bool) or not isinstance(wanted, str | int | np.integer):
+        raise BadInput(f"{wanted!r:.60} is no channel", "Give its name or its number.")
     if isinstance(wanted, int | np.integer):
         if not -len(channels) <= wanted < len(channels):
             count = len(channels)

@@ -32,9 +32,7 @@ class Window:
         if start >= 0 and start + length <= len(self._seen):
             return self._seen[start : start + length]
         if offset < 0 or length < 0 or offset + length > self.size:
-            raise BadImage(
-                self.name, f"truncated: bytes {offset} to {offset + length} of {self.size}"
-            )
+            raise self._short(offset + length)
         self.file.seek(offset)
         found = self._read(max(length, min(HEAD, self.size - offset)))
         self._start, self._seen = offset, found
@@ -48,15 +46,17 @@ class Window:
             view[:] = self._seen[start : start + length]
             return
         if offset < 0 or offset + length > self.size:
-            raise BadImage(
-                self.name, f"truncated: bytes {offset} to {offset + length} of {self.size}"
-            )
+            raise self._short(offset + length)
         self.file.seek(offset)
         while view:
             count = _read_into(self.file, view)
             if not count:
                 raise BadImage(self.name, "truncated: it became shorter while it was read")
             view = view[count:]
+
+    def _short(self, needed: int) -> BadImage:
+        reason = f"truncated: it has {self.size} bytes and names bytes up to {needed}"
+        return BadImage(self.name, reason, "It may have been copied in part only: get it again.")
 
     def _read(self, length: int) -> bytes:
         pieces = []

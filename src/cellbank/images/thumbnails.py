@@ -27,13 +27,14 @@ _MOST: Final = 1 << 29
 """Bytes of a plane of which a thumbnail is made."""
 
 
-def thumbnail(image: ImageData, size: int, *, labels: bool) -> compose.Picture:
+def thumbnail(image: ImageData, size: Any, *, labels: bool) -> compose.Picture:
     """Return a small picture made of a few planes, or of a smaller version that the file has.
 
     One channel at a time: what is in memory is a plane or two, however many channels there are.
     """
-    if size < 1:
-        raise BadInput(f"a thumbnail of {size} pixels", "Give at least 1.")
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+        raise BadInput(f"a thumbnail of {size!r:.60} pixels", "Give a whole number from 1.")
+    size = int(size)
     fitting = [n for n, level in enumerate(image.levels) if max(level) >= size]
     level = fitting[-1] if fitting else 0
     plane = _plane_bytes(image, level)

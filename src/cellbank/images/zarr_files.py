@@ -34,7 +34,7 @@ def files_of(source: str | os.PathLike[str] | Node, name: str = "") -> Files:
     """Return the files of a folder, or of a node that has `_read_file`."""
     if isinstance(source, (str, os.PathLike)):
         return Folder(source)
-    return Packed(source, name or str(getattr(source, "_path", "")) or "the image")
+    return Packed(source, name or str(getattr(source, "_path", "")) or "the package")
 
 
 def inside(path: object, name: str) -> str:

@@ -47,6 +47,12 @@ class Group(msgspec.Struct, frozen=True):
             if said is None and not path and files.read(".zarray", MAX_XML) is not None:
                 raise no_image(files.name)
         if not isinstance(said, dict):
+            if not path and zarr_format == 2 and not files.read(".zgroup", MAX_XML):
+                raise BadImage(
+                    files.name,
+                    "it is a folder and no OME-Zarr: it has no zarr.json and no .zattrs",
+                    "Name an image in it.",
+                )
             if path:
                 raise BadImage(files.name, f"it has no image {path}")
             raise no_image(files.name)

@@ -141,6 +141,8 @@ def _drawn(
     rows: list[list[Panel]], title: str, cmap: str, figsize: tuple[float, float] | None
 ) -> "Figure":
     _check_drawing(cmap)
+    if figsize is not None:
+        _check_size(figsize)
     columns = max(map(len, rows))
     width = min(WIDTH, columns * PANEL)
     lines, height = [], 0.45 if title else 0.05
@@ -233,7 +235,7 @@ def bar(width: float) -> tuple[float, str]:
     raise AssertionError
 
 
-def _check_drawing(cmap: str) -> None:
+def _check_drawing(cmap: Any) -> None:
     from difflib import get_close_matches
 
     try:
@@ -242,10 +244,16 @@ def _check_drawing(cmap: str) -> None:
         advice = "Install it: pip install 'cellbank[notebook]'"
         raise BadInput("figures need matplotlib, which is not installed", advice) from None
 
-    if cmap not in colormaps:
+    if not isinstance(cmap, str) or cmap not in colormaps:
         near = get_close_matches(str(cmap), list(colormaps), 2)
         advice = f"Did you mean {' or '.join(near)}?" if near else "Try viridis, magma or gray."
-        raise BadInput(f"there is no colour map {cmap!r}", advice)
+        raise BadInput(f"there is no colour map {cmap!r:.60}", advice)
+
+
+def _check_size(figsize: Any) -> None:
+    inches = figsize if isinstance(figsize, (tuple, list)) and len(figsize) == 2 else ()
+    if not inches or not all(isinstance(n, (int, float)) and 0 < n < float("inf") for n in inches):
+        raise BadInput(f"{figsize!r:.60} is no size", "Give width and height in inches: (15, 4).")
 
 
 @cache

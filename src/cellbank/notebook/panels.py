@@ -171,9 +171,10 @@ def _of(thing: Any, wanted: Wanted, title: str) -> Iterator[Panel]:
     in_colours = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
     grey = array.ndim == 2 and array.dtype.kind in "biufc"
     if not array.size or not (in_colours or grey):
-        shape = f"{array.dtype} of the shape {array.shape}"
+        known = array.dtype.kind in "biufc"
+        shape = f": {array.dtype} of the shape {array.shape}" if known else ""
         raise BadInput(
-            f"{type(found).__name__} cannot be drawn: {shape}",
+            f"{type(found).__name__} cannot be drawn{shape}",
             "Give an image, a record, a plane (Y, X) or a picture (Y, X, 3) of bytes.",
         )
     yield _panel(array, title, wanted.pixel_size)
@@ -237,6 +238,9 @@ def _set_limits(panels: list[Panel], limits: Any) -> None:
         for panel in grey:
             panel.limits = extremes(panel.plane) if panel.labels else choose(panel.plane)
         return
+    if isinstance(limits, str) or not hasattr(limits, "__len__"):
+        advice = "Give two numbers, one pair a panel, or 'auto'."
+        raise BadInput(f"{limits!r:.60} are no limits", advice)
     if isinstance(limits, Mapping):
         unknown = [name for name in limits if name not in {panel.title for panel in grey}]
         if unknown:

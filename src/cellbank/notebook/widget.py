@@ -84,6 +84,10 @@ def show(
     """
     if renderer not in {"auto", "cpu"}:
         raise BadInput(f"there is no renderer {renderer!r}", "Say 'auto' or 'cpu'.")
+    if projection not in {"none", "max"}:
+        raise BadInput(f"the viewer has no projection {projection!r}", "Say 'max' or 'none'.")
+    if labels is not None and not isinstance(labels, Mapping):
+        raise BadInput("labels are given without a name", 'Name them: labels={"cells": image}.')
     image, brought, title = _image_of(thing)
     # What does not fit is told beside the picture: it keeps nobody from looking at it.
     reasons = {name: misfit(image, one) for name, one in brought.items()}
@@ -111,6 +115,9 @@ def _image_of(thing: Any) -> tuple["Image", dict[str, "Image"], str]:
         return found.image, brings, found.id
     if hasattr(found, "used") and hasattr(found, "pixels"):
         return found, {}, ""
+    if isinstance(found, np.ndarray):
+        advice = "Write it with cellbank.images.write_ome_tiff and open that."
+        raise BadInput("the viewer shows images, not arrays", advice)
     return images.open(found), {}, ""
 
 
