@@ -60,8 +60,6 @@ def show(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Show an image: a panel for each channel in use, folded along Z.
 
-    A record shows its image.
-
     REF/PATH is an image in a package or a record such as fovs/ID; or an image file that is here.
     Without --output it is drawn at the terminal; elsewhere what is known of the image is printed.
     """
