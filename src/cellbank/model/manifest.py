@@ -1,10 +1,9 @@
 """Manifests: the complete list of a package's entries, cut into pages by content; its header."""
 
 from bisect import bisect_left, bisect_right
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from zlib import crc32
 
 import msgspec
@@ -13,9 +12,6 @@ from cellbank.model import canonical
 from cellbank.model.digest import PIECES_ABOVE, digest_of, is_digest
 from cellbank.model.errors import DigestMismatch, NotCanonical
 from cellbank.model.names import path_problem
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
 
 MIN_PAGE_ENTRIES: Final = 64
 MAX_PAGE_ENTRIES: Final = 4096
@@ -107,8 +103,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pages: tuple[PageInfo, ...]
 
 
-AHEAD: Final = 8
-"""So many pages are read before they are asked for."""
+ReadPages = Callable[[Sequence[str]], Iterable[bytes]]
+"""Gives pages by their digests, in the same order."""
 _PATH: Final = b'"path":"'
 _encoder = msgspec.json.Encoder(order="sorted")
 _entry_decoder = msgspec.json.Decoder(Entry)
@@ -412,38 +408,23 @@ class ManifestReader:
                 if entry.path.startswith(prefix):
                     yield entry
 
-    def under_each(
-        self, groups: Iterable[str], executor: "Executor | None" = None
-    ) -> Iterator[Entry]:
+    def under_each(self, groups: Iterable[str], read: ReadPages | None = None) -> Iterator[Entry]:
         """Yield the entries below these groups, in order; no group lies in another.
 
-        Of a page with few of them, only their lines are decoded. An `executor` reads pages ahead.
+        Of a page with few of them, only their lines are decoded. `read` gives pages by their
+        digests, in order; it may read some ahead.
         """
         wanted: dict[int, list[bytes]] = {}
         for prefix in sorted(f"{group}/" for group in groups):
             for number in self._pages_of(prefix):
                 wanted.setdefault(number, []).append(prefix.encode())
-        for number, data in self._pages_ahead(wanted, executor):
+        digests = [self.header.pages[number].digest for number in wanted]
+        pages = map(self._read, digests) if read is None else read(digests)
+        for starts, data in zip(wanted.values(), pages, strict=True):
             place = 0
-            for start in wanted[number]:
+            for start in starts:
                 lines, place = _lines_under(data, start, place)
                 yield from decode_page(lines)
-
-    def _pages_ahead(
-        self, numbers: Iterable[int], executor: "Executor | None"
-    ) -> Iterator[tuple[int, bytes]]:
-        """Yield pages by their numbers; some are read while another is looked at."""
-        if executor is None:
-            yield from ((n, self._read(self.header.pages[n].digest)) for n in numbers)
-            return
-        ahead: deque[tuple[int, Future[bytes]]] = deque()
-        for number in numbers:
-            ahead.append((number, executor.submit(self._read, self.header.pages[number].digest)))
-            if len(ahead) > AHEAD:
-                first, page = ahead.popleft()
-                yield first, page.result()
-        for first, page in ahead:
-            yield first, page.result()
 
     def has_group(self, group: str) -> bool:
         """Whether any entry lies below `group`."""

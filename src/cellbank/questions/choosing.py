@@ -5,8 +5,9 @@ its field of view and the other segmentations of that. Nothing brings the other 
 well, a plate or a line.
 """
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from operator import attrgetter
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ from cellbank.questions.sources import Source
 ENTRIES: Final = "entries"
 ALWAYS: Final = ("README", "SCHEMA")
 """Documents at the root that come with every subset."""
+AHEAD: Final = 8
+"""So many pages are read before they are asked for."""
 CULTURE: Final = ("wells", "plates", "lines")
 LIMITS: Final = Limits(seconds=300.0, memory=2_000_000_000)
 """An install may take longer than a question that somebody waits for."""
@@ -109,8 +112,19 @@ def _of_records(choice: Choice, kinds: Sequence[str], asked: Asked) -> list[Entr
         if not kinds or group in kinds
         for name in names
     ]
-    with ThreadPoolExecutor(1) as ahead:
-        return list(asked.reader.under_each(groups, ahead))
+    return list(asked.reader.under_each(groups, lambda digests: _ahead(asked.reader, digests)))
+
+
+def _ahead(reader: ManifestReader, digests: Sequence[str]) -> Iterator[bytes]:
+    """Yield pages; some are read while another is looked at."""
+    waiting: deque[Future[bytes]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        for digest in digests:
+            waiting.append(pool.submit(reader.read_page, digest))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def group_asked(choice: Choice, asked: Asked) -> str:
