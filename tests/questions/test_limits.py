@@ -1,6 +1,7 @@
 """Limits: what runs for ever or wants all memory is stopped, and who asked can go on."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -140,3 +141,12 @@ def test_threads_ask_one_after_the_other() -> None:
 def test_limits_that_are_none_are_refused(limits) -> None:
     with pytest.raises(BadInput):
         cellbank.query("lab/cells", "SELECT 1", **limits)
+
+
+def test_what_a_collection_removed_of_the_cache_is_written_again() -> None:
+    asked = "SELECT count(*) FROM fovs"
+    before = cellbank.query("lab/cells", asked).rows()
+    home = Path(os.environ["CELLBANK_HOME"])
+    assert list((home / "unpacked").iterdir())
+    shutil.rmtree(home / "unpacked")
+    assert before == cellbank.query("lab/cells", asked).rows()

@@ -12,7 +12,6 @@ from operator import attrgetter
 from typing import Any, Final
 
 from cellbank.cells.kinds import GROUPS, KINDS, relations_of
-from cellbank.model.digest import SMALL_BELOW
 from cellbank.model.errors import BadInput, BadQuestion
 from cellbank.model.manifest import Entry, ManifestReader
 from cellbank.model.names import near
@@ -179,10 +178,6 @@ def _rows(choice: Choice, group: str, columns: Sequence[str], asked: Asked) -> l
         here=True,
         tables=tuple(sorted(asked.tables.items())),
     )
-    for table in asked.tables.values():
-        if table.size < SMALL_BELOW:
-            # Whoever answers may have it open from before, and a collection removed its file.
-            store.file_of(asked.package, table)
     question = Question(where=choice.question, kind=group, columns=tuple(columns), steady=True)
     return ask([source], question, LIMITS).rows()
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from cellbank.cells.duck import duckdb_library
 from cellbank.cells.kinds import GROUPS
 from cellbank.cells.metadata import text
+from cellbank.model.digest import SMALL_BELOW
 from cellbank.model.errors import BadQuestion, CellbankError
 from cellbank.model.names import near
 from cellbank.questions import views
@@ -94,6 +95,13 @@ class Engine:
     def groups(self) -> list[str]:
         """The kinds of records that there are."""
         return [name for name in self.names if name in GROUPS]
+
+    def put_back(self) -> None:
+        """Write files of small tables anew that were removed since: they are a cache."""
+        for one in self.sources:
+            for group, table in one.tables.items():
+                if group in self._made and table.size < SMALL_BELOW:
+                    one.file_of(group)
 
     def need(self, names: set[str]) -> None:
         """Make these tables ready to be asked."""

@@ -115,7 +115,9 @@ class Desk:
         from cellbank.questions.engine import Engine
 
         key = (sources, memory, scratch, several, settings)
-        if key not in self._engines:
+        if key in self._engines:
+            self._engines[key].put_back()
+        else:
             while len(self._engines) >= ENGINES:
                 self._engines.popitem(last=False)[1].close()
             config = msgspec.json.decode(settings, type=Config)
