@@ -259,3 +259,11 @@ def test_hostile_names_reach_no_terminal(terminal, tmp_path):
 def test_a_plane_that_is_not_there_is_told_where_nothing_is_drawn(cellbank, cells):
     said = cellbank("show", cells, "-z", "99").failed(4).err
     assert "Z: 99 is not there" in said
+
+
+def test_axes_without_a_name_are_named(cellbank, tmp_path):
+    file = tmp_path / "stack.tif"
+    file.write_bytes(tiff(STACK[:, 0]))
+    found = cellbank("show", file, "--axes", "ZYX", "--json").ok().json
+    assert {"Z": 3, "Y": 20, "X": 30} == found["sizes"]
+    cellbank("show", file, "--axes", "CYYX").failed(4)

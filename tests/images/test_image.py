@@ -310,3 +310,11 @@ def test_a_channel_is_asked_for_by_name_or_number(wanted: Any) -> None:
 def test_what_is_no_axis_cannot_be_folded() -> None:
     with pytest.raises(BadInput, match="is no axis"):
         image_of(FORMS["ours"]).project("max", None)  # type: ignore[arg-type]
+
+
+def test_an_image_is_an_array_for_those_who_take_one() -> None:
+    image = open_image(io.BytesIO(FORMS["ours"]))
+    assert np.array_equal(STACK, np.asarray(image))
+    assert np.float32 == np.asarray(image, np.float32).dtype
+    with pytest.raises(ValueError, match="read from its file"):
+        np.asarray(image, copy=False)

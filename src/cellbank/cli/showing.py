@@ -40,6 +40,7 @@ _ZARR: Final = ("zarr.json", ".zattrs", ".zgroup")
 @click.option(
     "--size", type=click.IntRange(1, MOST), metavar="N", help="So wide: pixels, or characters."
 )
+@click.option("--axes", default="", metavar="AXES", help="What they are, if it says nothing: ZYX.")
 @click.option("--composite", is_flag=True, help="Channels in one picture, not beside each other.")
 @click.option(
     "--as",
@@ -55,6 +56,7 @@ def show(  # noqa: PLR0913, PLR0917
     channels: tuple[str, ...],
     z: int | None,
     size: int | None,
+    axes: str,
     composite: bool,
     kind: "Kind | None",
 ) -> None:
@@ -69,7 +71,7 @@ def show(  # noqa: PLR0913, PLR0917
     there = sys.stdout.isatty() and not console.json
     if kind not in (None, "ascii") and output is None and not there:
         raise click.UsageError(f"--as {kind} draws at a terminal; name a file with --output")
-    thing, image = _opened(ref)
+    thing, image = _opened(ref, axes)
     chosen = [_channel(thing, image, name) for name in channels] or None
     _check_place(image, z)
     facts = _facts(image)
@@ -93,8 +95,8 @@ def _check_place(image: "Image", z: int | None) -> None:
         raise AxisNotFound(image.name, "Z", f"{z} is not there", f"It has 0 to {depth - 1}.")
 
 
-def _opened(ref: str) -> tuple[Any, "Image"]:
-    """Return the record or image that is named, and its image."""
+def _opened(ref: str, axes: str) -> tuple[Any, "Image"]:
+    """Return the record or image that is named, and its image; `axes` go before what it says."""
     from cellbank import images
     from cellbank.api import having
 
@@ -102,11 +104,13 @@ def _opened(ref: str) -> tuple[Any, "Image"]:
         path = os.path.expanduser(ref)  # noqa: PTH111  as it is typed
         if not os.path.exists(path):  # noqa: PTH110
             raise NotFound(f"there is no file {ref}", "Name one, or an image of a package.")
-        found: Any = images.open(path)
+        found: Any = images.open(path, axes=axes)
     else:
         found = _pictured(having.load(ref), ref)
     if not hasattr(found, "segmentation_images"):
         return found, found
+    if axes:
+        raise BadInput(f"the axes of {found.id} are those of its file", "Leave out --axes.")
     if not found.has_image:
         raise NotFound(f"{found.id} has no image", f"See what is in it: cellbank tree {ref}")
     return found, found.image

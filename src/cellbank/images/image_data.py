@@ -267,6 +267,12 @@ class ImageData:
             raise AxisNotFound(self.name, f"level {level}", "it is not there", there)
         return int(level)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return all of it, as `read` does, for functions that take arrays."""
+        if copy is False:
+            raise ValueError("an image has no array to share: it is read from its file")
+        return self.read().astype(dtype, copy=False) if dtype is not None else self.read()
+
     def __repr__(self) -> str:
         sizes = " × ".join(str(size) for size in self.shape)
         names = [_harmless(c.title) for c in self._channels if c.name or c.fluor]
