@@ -77,7 +77,7 @@ def test_items_go_by_number_and_slice_as_in_a_list(lab):
             lambda image: np.pad(image.swapaxes(0, 1), ((0, 0), (1, 1), (0, 0), (0, 0))),
         ),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
 )  # fmt: skip
 def test_an_image_is_what_was_asked_for(lab, how, expected):
     assert np.allclose(expected(pixels(0)), dataset(ALL, **how)[0]["image"])

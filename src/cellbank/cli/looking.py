@@ -73,8 +73,9 @@ def inspect(console: Console, ref: str, from_: str | None) -> None:
 def _facts(facts: "Inspection") -> Iterator[tuple[str, str]]:
     yield "package", facts.package
     yield "revision", facts.revision
-    yield "entries", f"{facts.entries:,}" + (
-        f" of {facts.of_entries:,}" if facts.of_entries else ""
+    yield (
+        "entries",
+        f"{facts.entries:,}" + (f" of {facts.of_entries:,}" if facts.of_entries else ""),
     )
     yield "size", f"{size(facts.size)} ({facts.size} bytes)"
     for kind, count in facts.types.items():
