@@ -141,4 +141,7 @@ def test_description_has_what_schema_says(guest: Path) -> None:
     )
     assert "97.4 … 98.8" == viability["examples"]
     assert "share of living cells at seeding" == viability["description"]
+    lines = {row["name"]: row for row in cellbank.query(PACKAGE, describe=True, kind="lines")}
+    gene = lines["edits.gene"]
+    assert (1.0, "TJP1") == (gene["known"], gene["examples"])
     assert "dye or light that the channel shows" in {row["description"] for row in answer}

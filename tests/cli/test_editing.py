@@ -109,3 +109,12 @@ def test_an_answer_of_query_can_be_given_back_and_changes_nothing(
     if not file.exists():
         file.write_text(answer.ok().out)
     assert "(unchanged)" in cellbank("edit", "aics/cell_lines", "--set", file).ok().out
+
+
+def test_edit_tells_of_a_table_without_paths_that_alone(cellbank, images, tmp_path):
+    cellbank("build", "demo/nuclei", images).ok()
+    stains = table(tmp_path / "stains.csv", {"stain": "DAPI"})
+    failed = cellbank("edit", "demo/nuclei", "--set", f"entries={stains}")
+    assert (2, "") == (failed.code, failed.out)
+    assert "has no column path" in failed.err
+    assert "demo/nuclei: 1 error\n" in failed.err

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import polars as pl
@@ -119,6 +120,7 @@ def test_a_file_is_whole_or_not_there(cellbank: Run, tmp_path: Path) -> None:
         (["SELECT 1", "--memory", "much"], "'much' is no amount of memory"),
         (["SELECT 1", "--where", "true"], "SQL says all"),
         (["SELECT 1", "--format", "parquet"], "--format parquet needs a file"),
+        (["--describe", "--where", "true"], "--describe tells all that can be asked"),
         ([], "ask something"),
     ],
 )
@@ -146,3 +148,19 @@ def test_records_are_compared_by_attribute(cellbank: Run) -> None:
     same = cellbank("diff", "--records", "lab/cells", "lab/cells").ok()
     assert ("", "the records of lab/cells and lab/cells do not differ\n") == (same.out, same.err)
     cellbank("diff", "--kind", "fovs", "lab/cells", "lab/newer").failed(2)
+
+
+def test_one_row_is_one_and_a_dash_is_stdout(cellbank: Run, tmp_path: Path) -> None:
+    file = tmp_path / "one.csv"
+    assert f"1 row in {file}\n" == cellbank("query", "lab/cells", "SELECT 1", "-o", file).ok().out
+    found = cellbank("query", "lab/cells", "SELECT 1 AS a", "--format", "csv", "-o", "-").ok()
+    assert "a\n1\n" == found.out
+    assert ["home", "one.csv"] == sorted(one.name for one in tmp_path.iterdir())
+
+
+def test_what_is_no_plain_file_is_not_replaced(cellbank: Run, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    said = cellbank("query", "lab/cells", "SELECT 1", "-o", pipe, "--force").failed(2).err
+    assert "is no plain file" in said
+    assert pipe.is_fifo()

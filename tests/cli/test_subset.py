@@ -85,6 +85,7 @@ def test_a_plain_install_keeps_the_subset_and_says_how_to_have_all(cellbank) -> 
         (["--where", "gene = 'TJP1"], 2, "gene = 'TJP1"),
         (["--where", "random() < 1"], 2, "random"),
         (["--kinds", "fovz"], 2, "Did you mean fovs?"),
+        (["--kinds", ""], 2, "names no group"),
         (["--kind", "fovz", "--sample", "1"], 2, "fovs"),
         (["--sample", "0"], 2, "Ask for 1 or more"),
         (["--sample", "many"], 2, "many"),
@@ -93,6 +94,11 @@ def test_a_plain_install_keeps_the_subset_and_says_how_to_have_all(cellbank) -> 
 )
 def test_what_cannot_be_chosen(cellbank, words: list[str], code: int, said: str) -> None:
     assert said in cellbank("install", CELLS, *words).failed(code).err
+
+
+def test_a_pattern_that_fits_nothing_is_told(cellbank) -> None:
+    said = cellbank("install", CELLS, "--path", "nobody/*").ok()
+    assert f"No entries of {CELLS} fit: nobody/*" in said.out + said.err
 
 
 def test_what_was_left_out_says_the_command(cellbank) -> None:

@@ -157,3 +157,54 @@ def test_a_kind_that_is_not_there_is_told_with_what_is() -> None:
         cellbank.query("lab/files", where="true", kind="wells")
     with pytest.raises(BadQuestion, match=r"there are no fov_s in lab/cells\. Did you mean fovs"):
         cellbank.query("lab/cells", where="true", kind="fov_s")
+
+
+def test_all_columns_have_their_names_and_nothing_of_what_is_joined() -> None:
+    every = cellbank.query("lab/cells", where="passage = 30").columns
+    assert every == cellbank.query("lab/cells", columns="*").columns
+    answer = cellbank.query("lab/cells", where="gene = 'TJP1'", columns="*, clone")
+    assert [*every, "clone"] == answer.columns
+    assert ["fov_001", "fov_002"] == [row["id"] for row in answer]
+    without = cellbank.query("lab/cells", columns="* EXCLUDE (id)").columns
+    assert every[1:] == without
+    wells = cellbank.query("lab/cells", columns="wells.*", where="passage = 30")
+    assert cellbank.query("lab/cells", kind="wells", columns="*").columns == wells.columns
+    assert "well_1" == wells[0]["id"]
+    with pytest.raises(BadQuestion, match="not changed there"):
+        cellbank.query("lab/cells", columns="* RENAME (id AS name)")
+    with pytest.raises(BadQuestion, match="there is no well_"):
+        cellbank.query("lab/cells", columns="well_.*")
+
+
+def test_all_columns_of_several_packages_name_the_package_once() -> None:
+    answer = cellbank.query("lab/cell*", columns="*", where="passage = 30")
+    assert 1 == answer.columns.count("package")
+    assert ["lab/cells"] == [row["package"] for row in answer]
+
+
+@pytest.mark.parametrize(
+    ("where", "advice"),
+    [
+        ("line = AICS", "Texts stand in single quotes: 'AICS'."),
+        ("passage >", "What can be asked: cellbank query REF --describe"),
+        ("id IN (SELECT id FROM read_csv('/etc/passwd'))", "files and settings are out of reach"),
+    ],
+)
+def test_what_is_wrong_says_what_to_do(where: str, advice: str) -> None:
+    assert advice in told(where).advice
+
+
+def test_fields_of_meta_are_told_where_a_name_is_none() -> None:
+    with pytest.raises(BadQuestion, match="there is no stain") as caught:
+        cellbank.query("lab/files", where="stain = 'DAPI'")
+    assert "meta->>'stain'" in caught.value.advice
+
+
+def test_a_statement_behind_a_condition_is_told_as_that() -> None:
+    assert "it is more than one expression" in told("1 = 1; DROP VIEW fovs").message
+
+
+def test_a_column_that_differs_in_a_group_says_what_to_do() -> None:
+    with pytest.raises(BadQuestion, match="GROUP BY") as caught:
+        cellbank.query("lab/cells", columns="clone, passage", group_by="clone")
+    assert "any_value" in caught.value.advice

@@ -1,6 +1,7 @@
 """Questions in SQL: what they can name, and what they are refused."""
 # ruff: noqa: S608  the questions are ours
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 import cellbank
 from cellbank.model.errors import BadInput, BadQuestion, PackageNotFound
-from cellbank.questions.reading import ONLY
+from cellbank.questions.question import DESCRIBE
+from cellbank.questions.reading import ALONE, ONLY
 
 pytestmark = pytest.mark.usefixtures("lab")
 
@@ -210,8 +212,9 @@ def test_everything_else_is_refused(
 
 
 def test_several_statements_are_told_what_a_question_is() -> None:
-    with pytest.raises(BadQuestion, match=ONLY):
+    with pytest.raises(BadQuestion, match=ONLY) as caught:
         rows("SELECT 1; SELECT 2")
+    assert ALONE == caught.value.advice
 
 
 @pytest.mark.parametrize(
@@ -220,7 +223,7 @@ def test_several_statements_are_told_what_a_question_is() -> None:
         (
             "CHOOSE 1",
             'syntax error at or near "CHOOSE"\n  CHOOSE 1\n  ^^^^^^',
-            "",
+            DESCRIBE,
         ),
         (
             "SELECT id\nFROM fov",
@@ -249,6 +252,27 @@ def test_an_error_shows_the_place_and_near_names(sql: str, message: str, advice:
 def test_sql_and_the_short_form_are_not_asked_together() -> None:
     with pytest.raises(BadInput, match="Ask one of them"):
         cellbank.query("lab/cells", "SELECT 1", where="true")
+
+
+def test_what_is_no_text_is_told() -> None:
+    with pytest.raises(BadInput, match="where is no text: 3"):
+        cellbank.query("lab/cells", where=3)
+
+
+def test_a_time_with_a_zone_is_an_answer_or_says_what_it_needs() -> None:
+    sql = "SELECT TIMESTAMPTZ '2020-01-01 12:00+00' AS seen"
+    if importlib.util.find_spec("pytz"):
+        assert 2020 == rows(sql)[0][0].year
+    else:
+        with pytest.raises(BadQuestion, match="needs pytz") as caught:
+            rows(sql)
+        assert "AS TIMESTAMP" in caught.value.advice
+    assert 2020 == rows(f"SELECT CAST(seen AS TIMESTAMP) FROM ({sql})")[0][0].year
+
+
+def test_a_description_takes_no_condition() -> None:
+    with pytest.raises(BadInput, match="a description is of all"):
+        cellbank.query("lab/cells", describe=True, where="passage > 30")
 
 
 def test_what_can_be_asked_is_described() -> None:

@@ -168,8 +168,16 @@ def asked(  # noqa: PLR0913  as `query`
     """Return a question to be answered; parameters and errors are those of `query`."""
     if sql is not None and (where is not None or columns or group_by or kind or describe):
         raise BadInput("SQL and the short form are asked together", "Ask one of them.")
+    for name, said in (("sql", sql), ("where", where), ("kind", kind)):
+        if not isinstance(said, str | None):
+            raise BadInput(f"{name} is no text: {said!r:.60}", f"Write it as a text: {name}='…'.")
     if sql is not None and not sql.strip():
         raise BadInput("nothing is asked", "Write a SELECT.")
+    if describe and (where or columns or group_by):
+        raise BadInput(
+            "a description is of all that can be asked, not of some records or columns",
+            "Leave it out, or where, columns and group_by.",
+        )
     question = Question(
         sql=sql or "",
         where=where or "",

@@ -39,13 +39,21 @@ class ConditionError(ValueError):
         Where it ends.
     near
         Names that are near the one that was not found, or that it could mean.
+    advice
+        What to do, where more can be said than those names.
     """
 
     def __init__(
-        self, reason: str, start: int = -1, stop: int = -1, near: Sequence[str] = ()
+        self,
+        reason: str,
+        start: int = -1,
+        stop: int = -1,
+        near: Sequence[str] = (),
+        advice: str = "",
     ) -> None:
         super().__init__(reason)
         self.reason, self.start, self.stop, self.near = reason, start, stop, tuple(near)
+        self.advice = advice
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -111,11 +119,30 @@ class Resolver:
         before = "SELECT "
         item = _column_in(self._parsed(before, text))
         part = self._resolved(text, item, len(before))
+        if item.get("class") == "STAR":
+            return self._all(text, item, part)
         names = item.get("column_names")
         named = str(item.get("alias") or (names[-1] if names else text.strip()))
         if not item.get("alias"):
             part = msgspec.structs.replace(part, sql=f"{part.sql} AS {quoted(named)}")
         return msgspec.structs.replace(part, name=named)
+
+    def _all(self, text: str, item: Mapping[str, Any], part: Part) -> Part:
+        """Return all columns, perhaps some left out, of one kind and of nothing joined to it."""
+        group = str(item.get("relation_name") or self._group).lower()
+        place = (0, len(text))
+        if group not in self._columns:
+            raise ConditionError(f"there is no {group}", *place, near(group, self._columns))
+        self._check_reached(group, place)
+        if any(item.get(name) for name in ("replace_list", "rename_list")):
+            raise ConditionError("columns can be left out of all, not changed there", *place)
+        out = {str(name).lower() for name in item.get("exclude_list", ())}
+        names = [name for name in self._columns[group] if name.lower() not in out]
+        sql = ", ".join(f"{group}.{quoted(name)}" for name in names)
+        groups = part.groups | ({group} - {self._group})
+        return msgspec.structs.replace(
+            part, sql=sql, groups=groups, name="*" if group == self._group else text.strip()
+        )
 
     # --- parsing
 
@@ -125,6 +152,8 @@ class Resolver:
         # The line ends what a comment at the end of the text would swallow.
         document = json.loads(self._database.execute(asked, [f"{before}{text}\n"]).fetchone()[0])
         if document["error"]:
+            if document.get("error_type") == "not implemented":
+                raise ConditionError("it is more than one expression")
             start, stop = _place_of(document)
             raise ConditionError(
                 str(document["error_message"]), *_in_text(before, text, start, stop)
@@ -176,7 +205,9 @@ class Resolver:
         ]
         for name, start, stop in calls:
             place = _in_text(" " * offset, text, start, stop)
-            raise ConditionError(f"{name} may give something else the next time", *place)
+            said = f"{name} may give something else the next time"
+            advice = "Write the value itself, such as DATE '2017-10-16'."
+            raise ConditionError(said, *place, advice=advice)
 
     # --- what a name means
 
@@ -245,7 +276,16 @@ class Resolver:
             said = f"{name} is no name that is known here; texts stand in single quotes: '{name}'"
             return ConditionError(said, *place)
         names = {one for tier in self._tiers() for group in tier for one in self._names_of(group)}
-        return ConditionError(f"there is no {name}", *place, near(name, sorted(names)))
+        close = near(name, sorted(names))
+        return ConditionError(f"there is no {name}", *place, close, self._where_else(name, close))
+
+    def _where_else(self, name: str, close: Sequence[str]) -> str:
+        """Return what a name may have been meant to be where no other is near."""
+        if close:
+            return ""
+        said = f"What can be asked: --describe. Texts stand in single quotes: '{name}'."
+        field = f" Fields of meta: meta->>'{name}'." if "meta" in self._columns[self._group] else ""
+        return f"{said}{field}"
 
     def _names_of(self, group: str) -> Iterable[str]:
         if group == "edits":

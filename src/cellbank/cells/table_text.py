@@ -62,12 +62,15 @@ def _decoded(data: bytes, place: str, encoding: str, problems: Problems) -> str 
     return text.removeprefix("\ufeff")
 
 
+UTF16_ADVICE: Final = "Save it as UTF-8, or write `encoding: utf-16` in the recipe."
+
+
 def _undecodable(
     data: bytes, error: UnicodeDecodeError, place: str, encoding: str, problems: Problems
 ) -> str | None:
     before = error.object[: error.start].decode(error.encoding, "replace")
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        what, advice, row = "is UTF-16", "Write `encoding: utf-16` in the recipe.", None
+        what, advice, row = "is UTF-16", UTF16_ADVICE, None
     else:
         byte = error.object[error.start]
         what = f"is not {encoding}: there is a byte {byte:#04x} that cannot be"

@@ -68,6 +68,9 @@ def install(  # noqa: PLR0913, PLR0917
         _install_locked(console, from_, any(options), dry_run=dry_run)
         return
 
+    groups = [one.strip() for one in (kinds or "").split(",") if one.strip()]
+    if kinds is not None and not groups:
+        raise click.UsageError("--kinds names no group")
     with console.watching() as watch:
         done = having.install(
             ref,
@@ -75,7 +78,7 @@ def install(  # noqa: PLR0913, PLR0917
             where=where,
             kind=kind,
             path=path,
-            kinds=[one.strip() for one in kinds.split(",") if one.strip()] if kinds else (),
+            kinds=groups,
             sample=sample,
             seed=seed,
             related=not no_related,

@@ -81,6 +81,7 @@ def query(  # noqa: PLR0913, PLR0917
     """
     if not (sql or where or columns or group_by or kind or describe):
         raise click.UsageError("ask something: SQL, --where, --columns, --group-by or --describe")
+    output = None if output == "-" else output
     form = "json" if console.json else form or _form_of(output)
     if form == "parquet" and output is None:
         raise click.UsageError("--format parquet needs a file: --output FILE")
@@ -108,13 +109,17 @@ def query(  # noqa: PLR0913, PLR0917
         )
         if form == "parquet":
             rows = querying.write_parquet(asked, str(output))
-            console.done(None, f"{rows:,} rows in {output}")
+            console.done(None, _rows_in(rows, output))
         elif output is not None:
             rows = _write(output, form, asked)
             if not console.json:
-                console.done(None, f"{rows:,} rows in {output}")
+                console.done(None, _rows_in(rows, output))
         else:
             _print(form, asked)
+
+
+def _rows_in(rows: int, output: str | None) -> str:
+    return f"{rows:,} row{'' if rows == 1 else 's'} in {output}"
 
 
 def _form_of(output: str | None) -> str:
@@ -127,6 +132,8 @@ def _check_output(output: str, *, force: bool) -> None:
         raise NotFound(f"there is no folder {path.parent}", "Make it first, or name another.")
     if path.is_dir():
         raise BadInput(f"{output} is a folder", "Name a file.")
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{output} is no plain file", "Name one, or leave --output out for stdout.")
     if path.exists() and not force:
         error = WouldOverwrite([output])
         error.message = f"{output} is there already"
@@ -143,6 +150,10 @@ def _said_as_options() -> Iterator[None]:
         if error.message.startswith("SQL and the short form"):
             raise click.UsageError(
                 "SQL says all: leave out --where, --columns, --group-by, --kind and --describe"
+            ) from None
+        if error.message.startswith("a description"):
+            raise click.UsageError(
+                "--describe tells all that can be asked: leave out --where, --columns, --group-by"
             ) from None
         raise
 

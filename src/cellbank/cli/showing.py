@@ -202,6 +202,8 @@ def _check_output(output: str, *, force: bool) -> None:
         raise NotFound(f"there is no folder {path.parent}", "Make it first, or name another.")
     if path.is_dir():
         raise BadInput(f"{output} is a folder", "Name a file.")
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{output} is no plain file", "Name one.")
     if path.exists() and not force:
         error = WouldOverwrite([output])
         error.message = f"{output} is there already"

@@ -177,7 +177,9 @@ class Draft:
         problems: list[dict[str, Any]] = []
         changed: dict[str, Source | Carried] = {}
         if "path" not in given.names:
-            problems.append(_problem(given.place, "has no column path", "Add it.", None))
+            raise _found(
+                given.place, [_problem(given.place, "has no column path", "Add it.", None)]
+            )
         for row, number in zip(given.rows, given.numbers, strict=True):
             try:
                 path, one = self._with_fields(row, changed)

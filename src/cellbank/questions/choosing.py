@@ -68,6 +68,8 @@ def choose(choice: Choice, asked: Asked) -> list[Entry]:
     if choice.paths:
         fits = fitting(choice.paths)
         found = [entry for entry in found if fits(entry.path)]
+        if not found:
+            asked.say(f"No entries of {asked.package} fit: {', '.join(choice.paths)}")
     chosen = {entry.path: entry for entry in [*found, *_always(reader)]}
     return sorted(chosen.values(), key=attrgetter("path"))
 

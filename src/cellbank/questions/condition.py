@@ -57,7 +57,8 @@ def _checked(engine: Engine, sql: str, question: Question) -> str:
         return engine.resolve(sql)
     except BadQuestion as error:
         reason = error.message.partition("\n")[0]
-        raise bad(question.text, reason, near=error.near) from None
+        advice = "" if error.near else error.advice
+        raise bad(question.text, reason, near=error.near, advice=advice) from None
 
 
 def ids_sql(engine: Engine, kind: str, where: str, *, steady: bool = False) -> str:
@@ -93,7 +94,8 @@ def _told(resolve: Callable[[str], Part], said: str) -> Part:
     try:
         return resolve(said)
     except ConditionError as error:
-        raise bad(said, error.reason, (error.start, error.stop), error.near) from None
+        place = (error.start, error.stop)
+        raise bad(said, error.reason, place, error.near, error.advice) from None
 
 
 def _key(engine: Engine, group: str) -> str:
@@ -122,7 +124,7 @@ def _listed(engine: Engine, group: str, where: Part | None, columns: Sequence[Pa
         condition = f"WHERE {_key(engine, group)} IN ({_fitting(engine, group, where)}) "
     elif where is not None:
         condition = f"WHERE ({where.sql}) "
-    if columns and engine.several and "package" not in {part.name for part in columns}:
+    if columns and engine.several and {"package", "*"}.isdisjoint(part.name for part in columns):
         shown = f"{group}.package, {shown}"
     if any(_sums_up(engine, part) for part in columns):
         order = ""

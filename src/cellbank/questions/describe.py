@@ -46,6 +46,7 @@ def described(engine: Engine, kind: str) -> tuple[list[str], list[Kind], list[tu
 
 def _of_table(engine: Engine, name: str, schema: dict[str, Any]) -> list[tuple[Any, ...]]:
     columns = engine.columns(name)
+    of_fields = _looked_at_fields(engine, name, schema)
     unsaid = [column for column in columns if not _is_said(schema.get(column))]
     found = _looked_at(engine, name, {column: columns[column] for column in unsaid})
     rows = []
@@ -53,6 +54,7 @@ def _of_table(engine: Engine, name: str, schema: dict[str, Any]) -> list[tuple[A
         entry = schema.get(column)
         entry = entry if isinstance(entry, dict) else {}
         known, examples = found.get(column) or (entry.get("coverage"), _examples(entry))
+        known = None if known is None else round(known, 6)
         about = str(entry.get("description") or _OURS.get(column, ""))
         unit = str(entry.get("unit") or _UNITS.get(column, ""))
         rows.append((name, column, kind.name, unit, known, examples, about))
@@ -62,14 +64,18 @@ def _of_table(engine: Engine, name: str, schema: dict[str, Any]) -> list[tuple[A
                 f"{column}.{field}",
                 _type_of_field(kind, field),
                 str(one.get("unit") or ""),
-                None,
-                "",
+                *of_fields.get((column, field), (None, "")),
                 str(one.get("description") or ""),
             )
-            for field, one in (entry.get("fields") or {}).items()
-            if isinstance(one, dict) and field in kind.fields
+            for field, one in _fields_said(entry, kind)
         ]
     return rows
+
+
+def _fields_said(entry: dict[str, Any], kind: Kind) -> list[tuple[str, dict[str, Any]]]:
+    """Return what a SCHEMA says of the fields of the structs that a column is a list of."""
+    said = (entry.get("fields") or {}).items()
+    return [(field, one) for field, one in said if isinstance(one, dict) and field in kind.fields]
 
 
 def _type_of_field(kind: Kind, field: str) -> str:
@@ -111,6 +117,38 @@ def _looked_at(
     return {
         column: (found[2 * at], "" if found[2 * at + 1] is None else plain(found[2 * at + 1]))
         for at, column in enumerate(columns)
+    }
+
+
+def _looked_at_fields(
+    engine: Engine, name: str, schema: dict[str, Any]
+) -> dict[tuple[str, str], tuple[float, str]]:
+    """Return the share of rows in which a field is known in some struct, and an example of it."""
+    from cellbank.questions.formats import plain
+
+    fields = [
+        (column, field)
+        for column, kind in engine.columns(name).items()
+        if isinstance(schema.get(column), dict)
+        for field, _ in _fields_said(schema[column], kind)
+    ]
+    if not fields:
+        return {}
+    asked = []
+    for column, field in fields:
+        one = f"x.{quoted(field)}"
+        known = f"[{one} for x in {quoted(column)} if {one} IS NOT NULL]"
+        asked.append(f"avg(CASE WHEN len({known}) > 0 THEN 1.0 ELSE 0.0 END)")
+        asked.append(f"min(list_min({known}))")
+    sql = f"SELECT {', '.join(asked)} FROM {name}"  # noqa: S608  names of our own
+    _, rows = engine.rows(sql, f"--describe {name}")
+    found = rows[0]
+    return {
+        one: (
+            round(found[2 * at] or 0.0, 6),
+            "" if found[2 * at + 1] is None else plain(found[2 * at + 1]),
+        )
+        for at, one in enumerate(fields)
     }
 
 

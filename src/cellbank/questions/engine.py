@@ -260,6 +260,9 @@ class Engine:
         message = str(error)
         if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)) or "bad_alloc" in message:
             return too_much(question, self.memory)
+        if "pytz" in message:
+            advice = "Ask for it without: CAST(… AS TIMESTAMP). Or: pip install pytz"
+            return bad(question, "a time with a time zone needs pytz", advice=advice)
         head, _, place = message.partition("\n\n")
         head = head.partition("\n")[0].partition("Error: ")[2] or head.partition("\n")[0]
         start, stop = _pointed_at(place, sql) if sql == question else (-1, -1)
@@ -271,7 +274,9 @@ class Engine:
             name = next(filter(None, missing.groups()))
             close = near(name, self._known_columns())
             head = f"there is no column {name}" if "not found" in head else head
-        return bad(question, head, (start, stop), close)
+        grouped = "GROUP BY clause" in head
+        advice = "Group by it, too, or ask for one of each group: min(…), any_value(…)."
+        return bad(question, head, (start, stop), close, advice if grouped else "")
 
     def _known_columns(self) -> list[str]:
         """Return the columns of all tables that are ready."""

@@ -11,6 +11,8 @@ from cellbank.model.errors import BadInput, BadQuestion
 SECONDS: Final = 30.0
 MEMORY: Final = "1GB"
 _SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", re.IGNORECASE)
+DESCRIBE: Final = "What can be asked: cellbank query REF --describe (describe=True in Python)."
+"""The advice where there is no better one."""
 _LEAST: Final = 64_000_000
 """DuckDB itself needs some."""
 
@@ -103,7 +105,7 @@ def bad(
     advice: str = "",
 ) -> BadQuestion:
     """Return the error of a question that cannot be asked; `place` is in characters."""
-    return BadQuestion(question, reason, *place, [*near], advice)
+    return BadQuestion(question, reason, *place, [*near], advice or ("" if near else DESCRIBE))
 
 
 def too_much(question: str, memory: int) -> BadQuestion:

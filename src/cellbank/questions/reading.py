@@ -15,6 +15,7 @@ from cellbank.model.names import near
 from cellbank.questions.question import bad
 
 ONLY: Final = "a question is one SELECT, WITH, DESCRIBE or SUMMARIZE"
+ALONE: Final = "Ask one, with nothing before or behind it; a question changes nothing."
 TABLE_FUNCTIONS: Final = {"range", "generate_series", "unnest", "json_each", "json_tree"}
 REFUSED: Final = {
     *("current_query", "current_setting", "currval", "getenv", "getvariable", "nextval"),
@@ -57,7 +58,7 @@ def _statement(database: Any, sql: str) -> dict[str, Any]:
     if document["error"]:
         message = str(document["error_message"])
         if document.get("error_type") == "not implemented":
-            raise bad(sql, ONLY)
+            raise bad(sql, ONLY, advice=ALONE)
         place = document.get("position")
         if place is None:
             raise bad(sql, message)
@@ -66,7 +67,7 @@ def _statement(database: Any, sql: str) -> dict[str, Any]:
         raise bad(sql, message, _in_characters(sql, start, start + length))
     statements = document["statements"]
     if len(statements) != 1:
-        raise bad(sql, ONLY if statements else "nothing is asked")
+        raise bad(sql, ONLY, advice=ALONE) if statements else bad(sql, "nothing is asked")
     return dict(statements[0]["node"])
 
 
