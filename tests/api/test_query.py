@@ -7,7 +7,7 @@ import pytest
 
 import cellbank
 from cellbank.api import Answer
-from cellbank.model.errors import BadInput, NotFound, PackageNotFound
+from cellbank.model.errors import AttributeNotFound, BadInput, NotFound, PackageNotFound
 from tests.family import PACKAGE, Family, home
 from tests.storage.making import Served, served
 
@@ -123,9 +123,15 @@ def test_packages_without_records_cannot_be_compared_by_them(guest: Path, tmp_pa
 def test_a_table_is_the_same_installed_or_not(guest: Path, as_: str) -> None:
     far = cellbank.table(PACKAGE, "fovs", as_=as_)
     some = cellbank.table(f"{PACKAGE}/wells", as_=as_, columns=["passage", "channels"])
+    for column in ("pasage", "gene"):
+        with pytest.raises(AttributeNotFound, match=f"the table of fovs has no {column}"):
+            cellbank.table(PACKAGE, "fov", as_=as_, columns=[column])
     cellbank.install(PACKAGE, metadata_only=True)
     near = cellbank.table(PACKAGE, "fovs", as_=as_)
     assert far.equals(near)
+    for column in ("pasage", "gene"):
+        with pytest.raises(AttributeNotFound, match=f"the table of fovs has no {column}"):
+            cellbank.table(PACKAGE, "fovs", as_=as_, columns=[column])
     assert [*far.columns] == [*near.columns]
     assert some.equals(cellbank.table(f"{PACKAGE}/wells", as_=as_, columns=["passage", "channels"]))
     with pytest.raises(BadInput):

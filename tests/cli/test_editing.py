@@ -118,3 +118,23 @@ def test_edit_tells_of_a_table_without_paths_that_alone(cellbank, images, tmp_pa
     assert (2, "") == (failed.code, failed.out)
     assert "has no column path" in failed.err
     assert "demo/nuclei: 1 error\n" in failed.err
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_an_answer_about_entries_is_given_back_with_a_column_more(cellbank, images, tmp_path, form):
+    cellbank("build", "demo/nuclei", images).ok()
+    node = load("demo/nuclei")._data_keys()[0]
+    stains = table(tmp_path / "stains.csv", {"path": node, "stain": "DAPI", "size": "large"})
+    cellbank("edit", "demo/nuclei", "--set", f"entries={stains}").ok()
+    assert {"stain": "DAPI", "size": "large"} == load(f"demo/nuclei/{node}").meta
+    file = tmp_path / f"entries.{form}"
+    ask = ("query", "demo/nuclei")
+    cellbank(*ask, "--kind", "entries", "--columns", "*", "-o", file).ok()
+    assert "(unchanged)" in cellbank("edit", "demo/nuclei", "--set", file).ok().out
+    more = "SELECT *, 'E6' AS well FROM entries"
+    cellbank(*ask, more, "-o", file, "--force").ok()
+    cellbank("edit", "demo/nuclei", "--set", file).ok()
+    assert {"stain": "DAPI", "size": "large", "well": "E6"} == load(f"demo/nuclei/{node}").meta
+    other = 'SELECT path, digest, \'{"stain": "H3342"}\' AS meta FROM entries'
+    cellbank(*ask, other, "-o", file, "--force").ok()
+    assert "meta cannot be set" in cellbank("edit", "demo/nuclei", "--set", file).err

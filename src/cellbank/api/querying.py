@@ -11,7 +11,9 @@ from cellbank.api.asking import ls
 from cellbank.api.session import address_of, need_address, remote_at, watcher_or_default, whole
 from cellbank.config import Config
 from cellbank.model.errors import (
+    AttributeNotFound,
     BadInput,
+    BadQuestion,
     NetworkError,
     NotFound,
     NotInstalled,
@@ -316,16 +318,29 @@ def _far_table(
     columns: Sequence[str] | None,
     from_: str | None,
 ) -> Any:
+    from cellbank.cells.kinds import KINDS
+    from cellbank.cells.metadata import quoted
+
     if as_ not in ("pandas", "polars"):
         raise BadInput(f"no table of {as_!r:.60} can be made", "Say as_='pandas' or as_='polars'.")
     group = kind or reference.path
+    group = KINDS[group].group if group in KINDS else group
     package = (
         str(reference).removesuffix(f"/{reference.path}") if reference.path else str(reference)
     )
     names = None
     if columns is not None:
-        names = ["id", *(f'"{name}"' for name in columns if name != "id")]
-    answer = query(package, columns=names, kind=group or None, from_=from_)
+        # As in the store: of this kind, and not of what its records belong to.
+        of = f"{group}." if group else ""
+        names = ["id", *(f"{of}{quoted(name)}" for name in columns if name != "id")]
+    try:
+        answer = query(package, columns=names, kind=group or None, from_=from_)
+    except BadQuestion as error:
+        for name in columns or ():
+            if error.message.startswith(f"{group} have no {name}\n"):
+                close = [one.rpartition(".")[2] for one in error.near]
+                raise AttributeNotFound(f"the table of {group}", name, close) from None
+        raise
     if as_ == "polars":
         frame = answer.pl()
         return frame.drop("url", strict=False) if columns is None else frame

@@ -272,11 +272,11 @@ class Resolver:
             raise ConditionError(f"{self._group} have nothing to do with {group}", *place)
 
     def _unknown(self, name: str, text: str, place: tuple[int, int]) -> ConditionError:
-        if text[place[0] : place[0] + 1] == '"':
-            said = f"{name} is no name that is known here; texts stand in single quotes: '{name}'"
-            return ConditionError(said, *place)
         names = {one for tier in self._tiers() for group in tier for one in self._names_of(group)}
         close = near(name, sorted(names))
+        if text[place[0] : place[0] + 1] == '"' and not close:
+            said = f"{name} is no name that is known here; texts stand in single quotes: '{name}'"
+            return ConditionError(said, *place)
         return ConditionError(f"there is no {name}", *place, close, self._where_else(name, close))
 
     def _where_else(self, name: str, close: Sequence[str]) -> str:

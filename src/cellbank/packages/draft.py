@@ -12,7 +12,7 @@ from cellbank.model.progress import Watcher, ignore
 from cellbank.model.want import Want
 from cellbank.packages.build import Built, Prepared, build
 from cellbank.packages.carried import Carried
-from cellbank.packages.edits import Edits, broken, described, meta_of, moved, normal
+from cellbank.packages.edits import Edits, broken, described, fields_in, meta_of, moved, normal
 from cellbank.packages.frame_bytes import frame_bytes, is_frame
 from cellbank.packages.nodes import DataNode, View
 from cellbank.packages.recording import Stamp
@@ -204,6 +204,7 @@ class Draft:
         found = self._edits.need(path)
         self._check_open(path, "meta")
         before = meta_of(found)
+        row = fields_in(row, found)
         given = {name: _told(value) for name, value in row.items() if name != "path"}
         meta = {name: value for name, value in {**before, **given}.items() if value is not None}
         if meta == before:

@@ -1,8 +1,9 @@
 """The tree of a draft: the entries of a revision, those that are put in place of them or away."""
 
+import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -178,6 +179,33 @@ def moved(item: Item, path: str) -> Item:
 def meta_of(item: Item) -> dict[str, Any]:
     """Return the metadata of an entry."""
     return dict((item.entry.meta if isinstance(item, Carried) else item.meta) or {})
+
+
+_FACTS: Final = ("url", "digest", "size", "type", "filename", "meta")
+"""The columns of the table `entries` that questions are asked about, beside `path`."""
+
+
+def fields_in(row: Mapping[str, Any], item: Item) -> dict[str, Any]:
+    """Return what a row says of the metadata of an entry.
+
+    A row with the entry's own `digest` is of an answer about the table `entries`: what follows
+    from the bytes in it is none. Raises `BadInput`: Its `meta` is not the entry's.
+    """
+    if not isinstance(item, Carried) or row.get("digest") != item.entry.digest:
+        return dict(row)
+    said = row.get("meta")
+    if said not in (None, "") and _json(said) != meta_of(item):
+        raise BadInput(
+            "meta cannot be set as a whole", "Leave the column out; give each field its own."
+        )
+    return {name: value for name, value in row.items() if name not in _FACTS}
+
+
+def _json(said: Any) -> Any:
+    try:
+        return json.loads(said) if isinstance(said, str) else said
+    except ValueError:
+        return None
 
 
 def described(item: Item, meta: Mapping[str, Any] | None, filename: str | None) -> Item:
