@@ -79,7 +79,8 @@ class Branch(msgspec.Struct, frozen=True):
         out = []
         for i, child in enumerate(self.children):
             last = i == len(self.children) - 1
-            note = f"  ({child.entries:,} entries)" if child.cut else ""
+            entries = "entry" if child.entries == 1 else "entries"
+            note = f"  ({child.entries:,} {entries})" if child.cut else ""
             out.append(f"{indent}{'└── ' if last else '├── '}{child.name}{note}")
             out += child.lines(indent + ("    " if last else "│   "))
         return out
