@@ -240,7 +240,11 @@ def test_an_empty_answer_is_said(install, said) -> None:
     "options",
     [
         {"where": " "},
+        {"where": 3},
+        {"kind": 3, "where": "passage > 1"},
         {"sample": 0},
+        {"sample": "3"},
+        {"sample": 2, "seed": 1.5},
         {"seed": 3},
         {"kinds": "fovs"},
         {"path": ["a/../b"]},

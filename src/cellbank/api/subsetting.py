@@ -43,6 +43,12 @@ def choice_of(
     documents: bool,
 ) -> Choice | None:
     """Return what was asked for as a choice, None where nothing was chosen; raises `BadInput`."""
+    for name, given in (("where", where), ("kind", kind)):
+        if given is not None and not isinstance(given, str):
+            raise BadInput(f"{name} is {given!r:.60}, which is no text", f'Write {name}="…".')
+    for name, number in (("sample", sample), ("seed", seed)):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+            raise BadInput(f"{name} is {number!r:.60}, which is no whole number")
     if where is not None and not where.strip():
         raise BadInput("the condition is empty", "Leave it out, or say which records: x > 1")
     if sample is not None and sample < 1:
