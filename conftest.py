@@ -4,6 +4,7 @@ import doctest
 import importlib.util
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +14,39 @@ import cellbank
 SHARED_DATA = Path(__file__).resolve().parent.parent / "shared" / "data"
 
 
+def _take_settings() -> dict[str, str]:
+    """Take what cellbank reads out of the environment."""
+    return {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("CELLBANK_")}
+
+
 def pytest_configure() -> None:
-    """Let Ctrl-C be felt by what the tests start, also where a shell runs them in background."""
+    """Leave the user's settings out, and let the tests be interrupted.
+
+    Ctrl-C is to be felt by what they start, also where a shell runs them in background.
+    """
+    _take_settings()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def no_settings() -> Iterator[None]:
+    """Let the test begin with no setting, and leave those that it found, whatever it did.
+
+    Settings that outlived a test would be met by the next module's fixtures. It comes before
+    `monkeypatch` and so goes after it.
+    """
+    found = _take_settings()
+    yield
+    _take_settings()
+    os.environ.update(found)
+
+
+@pytest.fixture(autouse=True)
+def own_home(
+    no_settings: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """Give the test an empty CELLBANK_HOME and no other setting."""
-    for name in list(os.environ):
-        if name.startswith("CELLBANK_"):
-            monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("CELLBANK_HOME", str(home))
     return home

@@ -53,11 +53,11 @@ def test_the_answer_is_the_same_wherever_the_package_is(guest: Path, sql: str) -
 
 
 def test_a_borrowed_store_is_asked_where_it_is(
-    family: Family, registry: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    guest: Path, family: Family, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with home(tmp_path / "own", registry):
-        monkeypatch.setenv("CELLBANK_PATH", str(family.reader))
-        monkeypatch.setenv("CELLBANK_REMOTE", "http://127.0.0.1:1")
+    with monkeypatch.context() as patch:
+        patch.setenv("CELLBANK_PATH", str(family.reader))
+        patch.setenv("CELLBANK_REMOTE", "http://127.0.0.1:1")
         assert 1 == len(cellbank.query(PACKAGE, where=WHERE))
 
 

@@ -33,6 +33,7 @@ from cellbank.model.errors import (
 from cellbank.model.progress import Progress
 from cellbank.model.watching import watched_by
 from cellbank.storage import disk, http_client
+from tests.family import home
 from tests.storage.lying import Ask, Rule, between
 from tests.storage.making import Served, served
 
@@ -76,9 +77,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, S
     for path, data in FILES.items():
         (root / "files" / path).parent.mkdir(parents=True, exist_ok=True)
         (root / "files" / path).write_bytes(data)
-    with served(root / "registry") as registry, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CELLBANK_HOME", str(root / "lab"))
-        patch.setenv("CELLBANK_TOKEN", registry.token or "")
+    with served(root / "registry") as registry, home(root / "lab", registry):
         cellbank.build("lab/cells", root / "files")
         cellbank.push("lab/cells", to=registry.url, public=True)
         yield root, registry
