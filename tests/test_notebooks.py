@@ -74,7 +74,7 @@ def executed_by_a_reader(book: Path, family: Family, folder: Path, **more: str) 
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=280,
             check=False,
         )
     assert 0 == done.returncode, done.stderr

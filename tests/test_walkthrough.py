@@ -147,7 +147,7 @@ def walked(family: Family, tmp_path_factory: pytest.TempPathFactory) -> list[Ran
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=280,
             check=False,
         )
     assert 0 == done.returncode, done.stderr

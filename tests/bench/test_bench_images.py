@@ -16,7 +16,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     place = tmp_path_factory.mktemp("bench")
     words = ["--quick", "--runs", "1", "--only", "images", "--markdown", "--folder", place]
     done = subprocess.run(
-        [sys.executable, BENCH, *words], capture_output=True, text=True, check=False, timeout=110
+        [sys.executable, BENCH, *words], capture_output=True, text=True, check=False, timeout=280
     )
     assert 0 == done.returncode, done.stderr
     assert [] == list(place.iterdir())

@@ -19,7 +19,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list
         "--runs",
         "1",
         "--only",
-        "W1,manifest,subset,cells,fields,start",
+        "W1,manifest,subset,query,cells,fields,start",
         "--markdown",
     ]
     done = subprocess.run(
@@ -27,7 +27,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=280,
     )
     assert 0 == done.returncode, done.stderr
     assert [] == list(place.iterdir())
@@ -66,6 +66,13 @@ def test_every_step_with_a_large_manifest_is_measured(
 def test_planning_a_subset_is_measured(tables: dict[str, dict[str, list[str]]]) -> None:
     steps = ["step", "plan 1 %, nothing here", "plan 1 %, metadata here"]
     assert steps == list(tables["A subset of 10,000 entries"])
+
+
+def test_questions_are_measured_from_the_prompt_and_warm(
+    tables: dict[str, dict[str, list[str]]],
+) -> None:
+    (title,) = (title for title in tables if title.startswith("Questions about 2,000 "))
+    assert 1 + 4 == len(tables[title])
 
 
 def test_starting_is_measured(tables: dict[str, dict[str, list[str]]]) -> None:

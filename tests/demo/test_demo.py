@@ -33,7 +33,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
         stdin=subprocess.DEVNULL,
         text=True,
         check=False,
-        timeout=100,
+        timeout=280,
     )
     assert 0 == done.returncode, done.stdout + done.stderr
     return done.stdout, folder

@@ -77,6 +77,8 @@ def shown(thing: Any) -> Checked:
         "tr",
         "th",
         "td",
+        "thead",
+        "tbody",
     } >= {name for name, _ in found.elements}
     assert not [name for _, attributes in found.elements for name in attributes if name[:2] == "on"]
     return found
@@ -239,6 +241,34 @@ def test_an_image_shows_its_facts_and_one_picture() -> None:
         assert words in found.text
     assert 1 == len(found.all("img"))
     assert "not known" in shown(images.open(io.BytesIO(tiff()))).text
+
+
+def test_an_answer_is_a_table_with_its_ends_and_its_length(tmp_path: Path) -> None:
+    built(tmp_path, {f"{number:03}.txt": b"x" for number in range(100)})
+    found = shown(cellbank.query("lab/cells", "SELECT path, 1.5 AS n, NULL AS x FROM entries"))
+    assert 1 + 21 == len(found.all("tr"))
+    assert found.text.startswith("pathnx000.txt1.5—001.txt")
+    assert "009.txt" in found.text
+    assert "010.txt" not in found.text
+    assert "090.txt" in found.text
+    assert found.text.endswith("100 rows")
+    assert ["VARCHAR", "DECIMAL(2,1)"] == [head["title"] for head in found.all("th")][:2]
+    (around,) = (one for one in found.all("div") if "tabindex" in one)
+    assert "overflow-x:auto" in around["style"]
+    one = shown(cellbank.query("lab/cells", "SELECT path FROM entries WHERE path = '007.txt'"))
+    assert one.text.endswith("1 row")
+
+
+def test_an_answer_is_escaped_and_a_wide_one_says_what_it_leaves_out(tmp_path: Path) -> None:
+    built(tmp_path, {"a": b"x"})
+    text, quoted = BAD.replace("'", "''"), BAD.replace('"', '""')
+    found = shown(cellbank.query("lab/cells", f"SELECT '{text}' AS a, 2 AS \"{quoted}\""))
+    assert 2 == found.text.count("<script>")
+    assert "\u202e" not in found.text
+    many = ", ".join(f"{number} AS n{number}" for number in range(1000))
+    wide = shown(cellbank.query("lab/cells", f"SELECT {many}"))
+    assert 40 == len(wide.all("th"))
+    assert "1 row, 40 of 1000 columns" in wide.text
 
 
 def test_a_deep_and_wide_package_stays_small(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import cellbank
@@ -146,6 +147,36 @@ def test_frames_have_the_types_of_the_answer(answer: Answer) -> None:
     empty = cellbank.query("lab/cells", "SELECT * FROM fovs WHERE false")
     assert (0, 14) == empty.df().shape == empty.pl().shape
     assert pl.List(pl.String) == empty.pl().schema["wells"]
+
+
+def test_an_arrow_table_has_the_types_and_values_of_the_answer(answer: Answer) -> None:
+    plain = cellbank.query("lab/cells", "SELECT * FROM fovs ORDER BY id")
+    found = plain.arrow()
+    assert plain.rows() == [tuple(row.values()) for row in found.to_pylist()]
+    assert pa.list_(pa.string()) == found.schema.field("wells").type
+    found = answer.arrow()
+    kinds = {"day": pa.date32(), "moment": pa.timestamp("us"), "list": pa.list_(pa.int32())}
+    assert kinds == {name: found.schema.field(name).type for name in kinds}
+    assert answer[1] == found.to_pylist()[1]
+    assert answer[0]["huge"] == found.to_pylist()[0]["huge"]
+    assert answer[0]["deep"] == found.to_pylist()[0]["deep"]
+    none = cellbank.query("lab/cells", "SELECT * FROM fovs WHERE false")
+    assert (0, 14) == none.arrow().shape
+    assert plain.arrow().schema == none.arrow().schema
+
+
+def test_sums_of_whole_numbers_are_whole_numbers_in_every_frame() -> None:
+    answer = cellbank.query("lab/cells", "SELECT sum(passage) AS n FROM fovs")
+    assert ["HUGEINT"] == answer.types
+    number = answer[0]["n"]
+    assert number > 100
+    assert ("Int64", number) == (str(answer.df()["n"].dtype), answer.df()["n"][0])
+    assert (pl.Int64, number) == (answer.pl()["n"].dtype, answer.pl()["n"][0])
+    assert (pa.int64(), number) == (answer.arrow()["n"].type, answer.arrow()["n"][0].as_py())
+    huge = 2**127 - 1
+    for value, found in ((f"{huge}", huge), (f"[{huge}]", f"[{huge}]")):
+        sql = f"SELECT {value}::HUGEINT{'[]' * value.startswith('[')} AS n"
+        assert [found] == cellbank.query("lab/cells", sql).arrow()["n"].to_pylist()
 
 
 def test_names_that_are_there_twice_stay_in_pandas_and_are_numbered_in_polars() -> None:

@@ -1,12 +1,14 @@
-"""How nodes, images and records show themselves in a notebook: as text, and as HTML."""
+"""How nodes, images, records and answers show themselves in a notebook: as text, and as HTML."""
 
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from cellbank.model.errors import CellbankError
+from cellbank.notebook.answers import answer_html
 from cellbank.notebook.markup import QUIET, Html, amount, element, joined, sized, table, visible
 from cellbank.packages.nodes import DataNode, GroupNode, PackageNode
+from cellbank.questions.answer import Answer
 
 if TYPE_CHECKING:
     from cellbank.cells.one_record import Record
@@ -20,7 +22,7 @@ MIDDLE: Final = 128
 
 
 def mimebundle(thing: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:
-    """Return what a notebook shows of a node, an image or a record.
+    """Return what a notebook shows of a node, an image, a record or an answer.
 
     Parameters
     ----------
@@ -54,6 +56,8 @@ def _html(thing: Any) -> Html:
         return _frame(*_data(thing))
     if isinstance(thing, GroupNode):
         return _frame(*_group(thing))
+    if isinstance(thing, Answer):
+        return answer_html(thing)
     if hasattr(thing, "segmentation_images"):
         return _frame(*_record(thing))
     return _frame(*_image(thing))

@@ -2,23 +2,30 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from cellbank.model.errors import BadInput
-from cellbank.questions.formats import apart, table
+from cellbank.model.shown import shower
+from cellbank.questions.formats import apart, plain, table
 from cellbank.questions.kinds import Kind
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
     import polars
-    import pyarrow  # type: ignore[import-not-found]
+    import pyarrow  # type: ignore[import-untyped]
 
 WIDTH: Final = 120
 """So wide is what is printed where nobody knows how wide a line may be."""
+_HUGE: Final = ("hugeint", "uhugeint")
+_DIGITS: Final = 39
+"""So many has the largest of them."""
 _PANDAS: Final = {
     **dict.fromkeys(("tinyint", "smallint", "integer", "bigint"), "Int64"),
     **dict.fromkeys(("utinyint", "usmallint", "uinteger"), "Int64"),
     "ubigint": "UInt64",
+    # The sum of whole numbers: it mostly has room in what others reckon with.
+    **dict.fromkeys(_HUGE, "Int64"),
     "double": "float64",
     "float": "float64",
     "boolean": "boolean",
@@ -136,7 +143,7 @@ class Answer:
         """Return it as a table of Arrow; raises `BadInput`: pyarrow is not installed."""
         pyarrow = _library("pyarrow")
         columns = zip(self._values(), self._kinds, strict=True)
-        arrays = [pyarrow.array(values, _arrow_type(pyarrow, kind)) for values, kind in columns]
+        arrays = [_arrow_array(pyarrow, values, kind) for values, kind in columns]
         return pyarrow.Table.from_arrays(arrays, names=self._names)
 
     # --- as text
@@ -146,6 +153,9 @@ class Answer:
         return "\n".join(table(self, width=width))
 
     __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return shower("mimebundle")(self, include=include, exclude=exclude)
 
 
 def _library(name: str) -> Any:
@@ -191,6 +201,17 @@ def _polars_type(polars: Any, kind: Kind) -> Any:
             return None
         return polars.Struct([polars.Field(*field) for field in fields])
     return known.get(kind.id)
+
+
+def _arrow_array(pyarrow: Any, values: list[Any], kind: Kind) -> Any:
+    try:
+        return pyarrow.array(values, _arrow_type(pyarrow, kind))
+    except OverflowError:
+        # Whole numbers of more than 64 bits have room in a decimal, those within lists in text.
+        if kind.id in _HUGE:
+            exact = [None if value is None else Decimal(value) for value in values]
+            return pyarrow.array(exact, pyarrow.decimal256(_DIGITS, 0))
+        return pyarrow.array([None if value is None else plain(value) for value in values])
 
 
 def _arrow_type(pyarrow: Any, kind: Kind) -> Any:

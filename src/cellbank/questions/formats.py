@@ -67,8 +67,7 @@ def table(answer: Table, *, width: int = 0, rows: int = 0) -> list[str]:
         The lines.
     """
     every = answer.rows()
-    most = len(every) if rows < 0 else rows or SHOWN
-    head, tail = _ends(every, most)
+    head, tail = ends(every, len(every) if rows < 0 else rows or SHOWN)
     numbers = [kind.id in NUMBERS for kind in answer.kinds]
     cells = [[_cell(value) for value in row] for row in [*head, *tail]]
     lines, shown = _aligned([answer.columns, *cells], numbers, width)
@@ -80,7 +79,8 @@ def table(answer: Table, *, width: int = 0, rows: int = 0) -> list[str]:
     return [*lines, f"({count})"]
 
 
-def _ends(rows: list[tuple[Any, ...]], most: int) -> tuple[list[Any], list[Any]]:
+def ends(rows: list[tuple[Any, ...]], most: int = SHOWN) -> tuple[list[Any], list[Any]]:
+    """Return the first and the last rows, if they are more than `most`; else all and none."""
     if len(rows) <= most:
         return rows, []
     return rows[: (most + 1) // 2], rows[len(rows) - most // 2 :]
