@@ -3,7 +3,7 @@
 A block in a comment, `<!-- console … -->`, runs unseen. A block that names a file beside its
 language, such as `csv lab/wells.csv`, is written to that file. In the output that a page shows,
 `…` stands for anything; digests, sizes, times and the home folder are compared as such, not by
-value.
+value. Lines of progress, which a slow machine adds every few seconds, are left out.
 """
 
 import doctest
@@ -27,6 +27,7 @@ _ALIKE = [
     (re.compile(r"\b[\d.]+ (?:[kMGT]B|bytes)\b|\b\d{6,}\b"), "SIZE"),
     (re.compile(r"[ \t]+"), " "),
 ]
+_PROGRESS = re.compile(r"^[A-Z][a-z ]+: \d+%, .* of .*/s(?:, .* left)?\n", re.MULTILINE)
 URL = "http://127.0.0.1:8080"
 HOME = "/home/ada"
 
@@ -75,7 +76,7 @@ class Reader:
         for command, expected in _COMMAND.findall(block):
             text = self._typed(command.replace("\n> ", "\n"))
             found = self._serve(text, expected) if "cellbank serve" in text else self._run(text)
-            shown = found.replace(self._url, URL).replace(str(self.home), HOME)
+            shown = _PROGRESS.sub("", found).replace(self._url, URL).replace(str(self.home), HOME)
             assert _matches(expected, shown), f"$ {command}\n{shown}"
             pairs = zip(_VALUE.findall(expected), _VALUE.findall(found), strict=False)
             self._values |= dict(pairs)
