@@ -86,7 +86,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, S
 @pytest.fixture
 def lab(registry, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     monkeypatch.setattr(http_client, "FIRST_PAUSE", 0.001)
-    monkeypatch.setenv("CELLBANK_TIMEOUT", "5")
     lab = Lab(*registry)
     with between(lab.registry.url, lab.note, lab.count) as address:
         cellbank.install("lab/cells", from_=address, metadata_only=True)
