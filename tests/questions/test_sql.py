@@ -189,6 +189,13 @@ OUTSIDE = "secret.csv"
         f"WITH \"{OUTSIDE}\" AS (SELECT 1) SELECT * FROM (SELECT * FROM '{OUTSIDE}')",
         "SELECT * FROM frame",
         'SELECT * FROM "0 fovs"',
+        # A table of WITH is known where it can be seen, and nowhere else.
+        "SELECT * FROM (WITH sqlite_master AS (SELECT 1) SELECT 1), sqlite_master",
+        "WITH a AS (FROM sqlite_master), sqlite_master AS (SELECT 1) SELECT * FROM a",
+        "WITH sqlite_master AS (SELECT * FROM sqlite_master) SELECT * FROM sqlite_master",
+        "WITH duc\u212adb_tables AS (SELECT 1) SELECT * FROM duckdb_tables",
+        "SELECT pg_sleep(1)",
+        "SELECT json_serialize_plan('SELECT 1')",
     ],
 )
 def test_everything_else_is_refused(
@@ -209,6 +216,30 @@ def test_everything_else_is_refused(
         assert 2 == caught.value.exit_code
     assert before == sorted(tmp_path.iterdir())
     assert [(6,)] == rows("SELECT count(*) FROM fovs")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "INSERT INTO \"0 entries as read\" VALUES ('a', 'b', 1, 'c', 'd', '{}') RETURNING *",
+        # The name in quotes is known there only if somebody says that it is a table of WITH.
+        'SELECT 1), "0 entries as read" AS (DELETE FROM "0 entries as read" RETURNING *',
+        'UPDATE "0 entries as read" SET size = 0 RETURNING *',
+        "COPY (SELECT 1) TO '{file}' (FORMAT csv, USE_TMP_FILE false)",
+    ],
+)
+def test_with_changes_nothing(part: str) -> None:
+    before = rows("SELECT * FROM entries ORDER BY path")
+    # A table that is small is read from a file of the store, which the database can reach.
+    rows("SELECT * FROM wells")
+    files = {file: file.read_bytes() for file in Path(os.environ["CELLBANK_HOME"]).glob("un*/*")}
+    assert files
+    for file in files:
+        with pytest.raises(BadQuestion, match=ONLY) as caught:
+            rows(f"WITH x AS ({part.replace('{file}', str(file))}) SELECT 1")
+        assert ALONE == caught.value.advice
+    assert files == {file: file.read_bytes() for file in files}
+    assert before == rows("SELECT * FROM entries ORDER BY path")
 
 
 def test_several_statements_are_told_what_a_question_is() -> None:

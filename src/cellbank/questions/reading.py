@@ -18,10 +18,13 @@ ONLY: Final = "a question is one SELECT, WITH, DESCRIBE or SUMMARIZE"
 ALONE: Final = "Ask one, with nothing before or behind it; a question changes nothing."
 TABLE_FUNCTIONS: Final = {"range", "generate_series", "unnest", "json_each", "json_tree"}
 REFUSED: Final = {
-    *("current_query", "current_setting", "currval", "getenv", "getvariable", "nextval"),
-    *("query", "query_table", "setseed", "setval", "sleep_ms", "stats", "write_log"),
+    *("current_query", "current_setting", "currval", "getenv", "getvariable"),
+    *("json_serialize_plan", "nextval", "pg_get_viewdef", "pg_sleep", "query", "query_table"),
+    *("setseed", "setval", "sleep_ms", "stats", "write_log"),
 }
 """Functions that look around, wait, or leave something behind."""
+READING: Final = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"}
+"""What a question may consist of; a WITH can also have an INSERT, a DELETE or a COPY in it."""
 _NOWHERE: Final = 2**64 - 1
 
 
@@ -30,7 +33,6 @@ class Asked(msgspec.Struct):
 
     tables: set[str] = set()
     named: list[tuple[str, int, int]] = []
-    own: set[str] = set()
 
 
 def read_question(database: Any, sql: str, known: Sequence[str]) -> set[str]:
@@ -40,12 +42,12 @@ def read_question(database: Any, sql: str, known: Sequence[str]) -> set[str]:
     """
     node = _statement(database, sql)
     found = Asked()
-    for one in _nodes(node):
-        _look_at(one, found, sql)
+    for one, own in _nodes(node):
+        _look_at(one, own, found, sql)
     for name, start, stop in found.named:
         if name.lower() in known:
             found.tables.add(name.lower())
-        elif name.lower() not in found.own:
+        else:
             close = near(name, known)
             has = "" if close else f"There are: {', '.join(known)}."
             raise bad(sql, f"there is no table {name}", (start, stop), close, has)
@@ -71,18 +73,25 @@ def _statement(database: Any, sql: str) -> dict[str, Any]:
     return dict(statements[0]["node"])
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    waiting = [tree]
+def _nodes(tree: Any) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
+    """Yield nodes, each with the tables of the question's own that it can see."""
+    waiting: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
     while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            yield node
-            waiting += node.values()
-        elif isinstance(node, list):
-            waiting += node
+        node, own = waiting.pop()
+        if isinstance(node, list):
+            waiting += [(one, own) for one in node]
+        elif isinstance(node, dict):
+            if node.get("type") == "RECURSIVE_CTE_NODE":
+                own |= {_lower(node["cte_name"])}
+            # A table of WITH is seen by those behind it and by the rest, and not outside.
+            for one in (node.get("cte_map") or {}).get("map", ()):
+                waiting.append((one["value"], own))
+                own |= {_lower(one["key"])}
+            yield node, own
+            waiting += [(one, own) for name, one in node.items() if name != "cte_map"]
 
 
-def _look_at(node: dict[str, Any], found: Asked, sql: str) -> None:
+def _look_at(node: dict[str, Any], own: frozenset[str], found: Asked, sql: str) -> None:
     kind = node.get("type")
     if node.get("class") == "FUNCTION":
         if str(node.get("function_name")).lower() in REFUSED:
@@ -99,14 +108,17 @@ def _look_at(node: dict[str, Any], found: Asked, sql: str) -> None:
             "memory",
         ):
             raise bad(sql, "there is no such table", _place(sql, node))
-        found.named.append((str(node["table_name"]), *_place(sql, node)))
+        if _lower(node["table_name"]) not in own:
+            found.named.append((str(node["table_name"]), *_place(sql, node)))
     elif kind == "SHOW_REF" and not node.get("query"):
         raise bad(sql, ONLY, _place(sql, node), advice="What there is: --describe")
-    if "cte_map" in node:
-        found.own |= {str(one["key"]).lower() for one in (node["cte_map"] or {}).get("map", [])}
-    for name in ("cte_name", "ctename"):
-        if isinstance(node.get(name), str):
-            found.own.add(node[name].lower())
+    elif str(kind).endswith("_NODE") and kind not in READING:
+        raise bad(sql, ONLY, advice=ALONE)
+
+
+def _lower(name: object) -> str:
+    """Return a name as DuckDB compares it: only ASCII has no case."""
+    return str(name).encode().lower().decode()
 
 
 def _refused(sql: str, node: dict[str, Any], name: str) -> BadQuestion:
