@@ -42,6 +42,7 @@ GREEDY = {
     "all of it sorted": "SELECT * FROM range(100000000) t(i) ORDER BY hash(i)",
     "all of it in one list": "SELECT list(i) FROM range(1000000000) t(i)",
     "too many rows": "SELECT * FROM range(100000000)",
+    "rows that are too long": "SELECT repeat('x', 1000) FROM range(300000)",
 }
 
 

@@ -48,7 +48,7 @@ def ask(
         It cannot be asked, may not be asked, or went beyond a limit.
     """
     limits = limits or Limits()
-    names, kinds, found = batches(sources, question, limits, watch, several=several)
+    names, kinds, found = batches(sources, question, limits, watch, several=several, kept=True)
     rows: list[tuple[Any, ...]] = []
     for batch in found:
         rows += batch
@@ -64,9 +64,10 @@ def batches(
     watch: Watcher = ignore,
     *,
     several: bool = False,
+    kept: bool = False,
 ) -> tuple[list[str], list[Kind], Iterator[list[tuple[Any, ...]]]]:
     """Return names and kinds of the columns, and rows as they come, many at once; as `ask`."""
-    messages = asker.ask(sources, question, limits or Limits(), watch, several=several)
+    messages = asker.ask(sources, question, limits or Limits(), watch, several=several, kept=kept)
     names, kinds = next(messages)[1]
     return names, kinds, (rows for _, rows in messages)
 

@@ -18,7 +18,7 @@ from cellbank import config as _config
 from cellbank.model.errors import BadInput, BadQuestion
 from cellbank.model.progress import Watcher, ignore
 from cellbank.questions.pipe import read_message, write_message
-from cellbank.questions.question import Limits, Question, bad
+from cellbank.questions.question import Limits, Question, bad, too_much
 
 if TYPE_CHECKING:
     from cellbank.questions.sources import Source
@@ -66,10 +66,11 @@ class Asker:
         *,
         several: bool = False,
         scratch: str = "",
+        kept: bool = True,
     ) -> Iterator[tuple[str, Any]]:
         """Yield what comes back, message after message: `head`, then `rows`; or one `value`.
 
-        Raises `BadQuestion`: It cannot be asked, may not be asked, or went beyond a limit. Raises
+        What is `kept` by who asks may be no more than the memory of the question. Raises `BadQuestion`: It cannot be asked, may not be asked, or went beyond a limit. Raises
         what reading the tables raises.
         """
         with self._lock:
@@ -77,7 +78,7 @@ class Asker:
             whole = False
             try:
                 self._send((tuple(sources), question, limits.memory, scratch, several, _settings()))
-                for kind, *rest in self._messages(question, limits):
+                for kind, *rest in self._messages(question, limits, kept=kept):
                     if kind == "said":
                         watch(rest[0])
                     elif kind in ("done", "error", "failed"):
@@ -102,17 +103,21 @@ class Asker:
         with suppress(BrokenPipeError):
             write_message(self._process.stdin, message)  # type: ignore[arg-type]
 
-    def _messages(self, question: Question, limits: Limits) -> Iterator[tuple[Any, ...]]:
+    def _messages(
+        self, question: Question, limits: Limits, *, kept: bool
+    ) -> Iterator[tuple[Any, ...]]:
         """Yield messages; only the time spent waiting for an answer is counted."""
         process = self._process
         assert process is not None  # noqa: S101  start() was called
         assert process.stdout is not None  # noqa: S101  it is a pipe
-        waiting = _Waiting(process.stdout.fileno())
+        waiting = _Waiting(process.stdout.fileno(), limits.memory if kept else None)
         while True:
             try:
                 message = read_message(waiting)
             except TimeoutError:
                 raise _too_long(question, limits) from None
+            except MemoryError:
+                raise too_much(question.text, limits.memory) from None
             except EOFError:
                 raise _gone(question) from None
             if message[0] == "asking":
@@ -134,15 +139,21 @@ class Asker:
 class _Waiting:
     """The pipe that answers come through, with a limit to how long is waited for them.
 
-    `left` are the seconds that are left; None waits as long as it takes.
+    `left` are the seconds that are left; None waits as long as it takes. `room` are the bytes that
+    may still come; None takes all.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, room: int | None) -> None:
         self._descriptor = descriptor
+        self._room = room
         self.left: float | None = None
 
     def read(self, length: int) -> bytes:
-        """Return so many bytes, fewer at the end; raises `TimeoutError`."""
+        """Return so many bytes, fewer at the end; raises `TimeoutError`, `MemoryError`."""
+        if self._room is not None:
+            self._room -= length
+            if self._room < 0:
+                raise MemoryError
         parts: list[bytes] = []
         while length:
             self._wait()
