@@ -185,6 +185,33 @@ def test_names_that_are_there_twice_stay_in_pandas_and_are_numbered_in_polars() 
     assert ["a", "a_1"] == answer.pl().columns
 
 
+@pytest.mark.parametrize(
+    ("sql", "text"),
+    [
+        ("DATE '0044-03-15 (BC)'", "0044-03-15 (BC)"),
+        ("DATE '20000-01-01'", "20000-01-01"),
+        ("TIMESTAMP '20000-01-01 12:00:00'", "20000-01-01 12:00:00"),
+    ],
+)
+def test_what_a_frame_has_no_value_for_is_text_in_it(sql: str, text: str) -> None:
+    answer = cellbank.query("lab/cells", f"SELECT {sql} AS v UNION ALL SELECT NULL")
+    assert [text, None] == answer.pl()["v"].to_list()
+    assert text == answer.df().v[0]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DATE '20000-01-01'",
+        "MAP{1: 2}",
+        "[uuid()]",
+    ],
+)
+def test_what_arrow_has_no_value_for_is_text_in_it(sql: str) -> None:
+    answer = cellbank.query("lab/cells", f"SELECT {sql} AS v UNION ALL SELECT NULL")
+    assert [formats.plain(answer[0]["v"]), None] == answer.arrow()["v"].to_pylist()
+
+
 def test_a_library_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 

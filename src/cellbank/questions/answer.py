@@ -34,6 +34,8 @@ _PANDAS: Final = {
     "timestamp": "datetime64[us]",
 }
 """Types that have a place for what is not known: a passage stays a whole number."""
+_DATES: Final = ("date", "timestamp")
+"""Outside of the years 1 to 9999 these are text."""
 
 
 class Answer:
@@ -132,10 +134,7 @@ class Answer:
         library = _library("polars")
         columns = zip(apart(self._names), self._values(), self._kinds, strict=True)
         frame: polars.DataFrame = library.DataFrame(
-            [
-                library.Series(name, values, _polars_type(library, kind), strict=False)
-                for name, values, kind in columns
-            ]
+            [_polars_series(library, name, values, kind) for name, values, kind in columns]
         )
         return frame
 
@@ -175,6 +174,19 @@ def _series(pandas: Any, values: list[Any], kind: Kind) -> Any:
         return pandas.Series(values, dtype="object")
 
 
+def _polars_series(polars: Any, name: str, values: list[Any], kind: Kind) -> Any:
+    try:
+        return polars.Series(name, values, _polars_type(polars, kind), strict=True)
+    except (TypeError, OverflowError, polars.exceptions.PolarsError):
+        if kind.id in _DATES:
+            return polars.Series(name, _as_text(values), polars.String)
+        return polars.Series(name, values, _polars_type(polars, kind), strict=False)
+
+
+def _as_text(values: Sequence[Any]) -> list[str | None]:
+    return [None if value is None else plain(value) for value in values]
+
+
 def _polars_type(polars: Any, kind: Kind) -> Any:
     known = {
         "tinyint": polars.Int8,
@@ -206,12 +218,12 @@ def _polars_type(polars: Any, kind: Kind) -> Any:
 def _arrow_array(pyarrow: Any, values: list[Any], kind: Kind) -> Any:
     try:
         return pyarrow.array(values, _arrow_type(pyarrow, kind))
-    except OverflowError:
-        # Whole numbers of more than 64 bits have room in a decimal, those within lists in text.
+    except (OverflowError, pyarrow.ArrowException):
         if kind.id in _HUGE:
             exact = [None if value is None else Decimal(value) for value in values]
             return pyarrow.array(exact, pyarrow.decimal256(_DIGITS, 0))
-        return pyarrow.array([None if value is None else plain(value) for value in values])
+        # It has no such numbers, no such dates, no maps whose keys are no text.
+        return pyarrow.array(_as_text(values), pyarrow.string())
 
 
 def _arrow_type(pyarrow: Any, kind: Kind) -> Any:
