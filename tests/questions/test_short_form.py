@@ -38,6 +38,9 @@ def ids(where: str, **how) -> list[str]:
         ("gene = 'LMNB1'", [3, 4]),
         ("gene = 'ACTB' and tag_location = 'C'", []),
         ("edits.gene IN ('ACTB', 'TJP1')", [1, 2, 3, 4]),
+        ("lines.gene = 'ACTB' and gene = 'ACTB'", [3, 4]),
+        ("lines.edits.gene = 'ACTB'", [3, 4]),
+        ("len(lines.edits) = 2", [3, 4]),
         ("gene IS NULL", [5, 6]),
         ("len(edits) = 2", [3, 4]),
         # its own relation lists and its image

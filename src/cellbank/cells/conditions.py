@@ -220,6 +220,9 @@ class Resolver:
             group = first.lower()
             self._check_reached(group, place)
             found = self._in_group(group, rest[0], place)
+            edit = group == "lines" and self._edit_of_lines(found, rest, place)
+            if edit:
+                return edit
             if found is None:
                 names = [f"{group}.{one}" for one in near(rest[0], self._columns[group])]
                 raise ConditionError(f"{group} have no {rest[0]}", *place, names)
@@ -254,7 +257,15 @@ class Resolver:
             return self._edit(parts[1:], place)
         return group, ".".join([group, quoted(found), *map(quoted, parts[1:])])
 
-    def _edit(self, parts: tuple[str, ...], place: tuple[int, int]) -> tuple[str, str] | None:
+    def _edit_of_lines(
+        self, found: str | None, rest: Sequence[str], place: tuple[int, int]
+    ) -> tuple[str, str] | None:
+        """Return what `lines.gene` and `lines.edits.gene` mean, if it is of an edit."""
+        if found == "edits":
+            return self._edit(rest[1:], place) if len(rest) > 1 else None
+        return self._edit(rest, place) if found is None else None
+
+    def _edit(self, parts: Sequence[str], place: tuple[int, int]) -> tuple[str, str] | None:
         if "lines" not in (self._group, *self._above):
             return None
         fields = self._columns.get("lines", {}).get("edits", ())
