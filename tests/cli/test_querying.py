@@ -87,6 +87,24 @@ def test_an_answer_can_be_a_file(cellbank: Run, tmp_path: Path, name: str) -> No
     assert sorted(["home", name]) == sorted(one.name for one in tmp_path.iterdir())
 
 
+def test_parquet_goes_into_a_pipe(cellbank: Run, tmp_path: Path) -> None:
+    # A semicolon and a comment are no part of the question.
+    found = cellbank("query", "lab/cells", f"{ALL}; -- all", "--format", "parquet").ok()
+    data = found.out.encode(errors="surrogateescape")
+    assert [row["id"] for row in ROWS] == pl.read_parquet(data)["id"].to_list()
+    assert "" == found.err
+    wrong = "SELECT idd\nFROM fovs"
+    failed = cellbank("query", "lab/cells", wrong, "--format", "parquet").failed(2)
+    assert "there is no column idd\n  SELECT idd\n         ^^^\n" in failed.err
+    assert "" == failed.out
+
+
+def test_parquet_is_not_for_a_terminal(cellbank: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    said = cellbank("query", "lab/cells", ALL, "--format", "parquet").failed(2).err
+    assert "--format parquet is not for a terminal" in said
+
+
 def test_a_file_is_whole_or_not_there(cellbank: Run, tmp_path: Path) -> None:
     for name in ("a.csv", "a.parquet"):
         sql = "SELECT CASE WHEN i > 90000 THEN error('no') ELSE i END FROM range(100000) t(i)"
@@ -119,7 +137,6 @@ def test_a_file_is_whole_or_not_there(cellbank: Run, tmp_path: Path) -> None:
         ),
         (["SELECT 1", "--memory", "much"], "'much' is no amount of memory"),
         (["SELECT 1", "--where", "true"], "SQL says all"),
-        (["SELECT 1", "--format", "parquet"], "--format parquet needs a file"),
         (["--describe", "--where", "true"], "--describe tells all that can be asked"),
         ([], "ask something"),
     ],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cellbank.cli.console import Console, emit
+from cellbank.cli.console import Console, emit, emit_bytes
 from cellbank.cli.group import command
 from cellbank.cli.names import PACKAGE, from_option
 from cellbank.cli.text import ascii_json, safe_json
@@ -26,6 +26,7 @@ FORMATS: Final = {
     ".md": "markdown",
     ".txt": "table",
 }
+COPY_BYTES: Final = 1 << 20
 ROWS: Final = 40
 """So many rows of a longer answer are drawn at a terminal."""
 
@@ -51,7 +52,7 @@ ROWS: Final = 40
     help="How to write the answer; default: as the name of FILE ends, else table.",
 )
 @click.option(
-    "-o", "--output", type=click.Path(), metavar="FILE", help="Write it there; needed for parquet."
+    "-o", "--output", type=click.Path(), metavar="FILE", help="Write it there; default: stdout."
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite a file that is in the way.")
 @click.option("--timeout", type=float, default=30, help="So many seconds, at most; default: 30.")
@@ -83,8 +84,8 @@ def query(  # noqa: PLR0913, PLR0917
         raise click.UsageError("ask something: SQL, --where, --columns, --group-by or --describe")
     output = None if output == "-" else output
     form = "json" if console.json else form or _form_of(output)
-    if form == "parquet" and output is None:
-        raise click.UsageError("--format parquet needs a file: --output FILE")
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise click.UsageError("--format parquet is not for a terminal: --output FILE, or > FILE")
     if output is not None:
         _check_output(output, force=force)
     from cellbank.questions.process import asker
@@ -107,7 +108,9 @@ def query(  # noqa: PLR0913, PLR0917
             from_=from_,
             watch=watch,
         )
-        if form == "parquet":
+        if form == "parquet" and output is None:
+            _print_parquet(asked)
+        elif form == "parquet":
             rows = querying.write_parquet(asked, str(output))
             console.done(None, _rows_in(rows, output))
         elif output is not None:
@@ -184,6 +187,25 @@ def _print_table(asked: "Asked", *, there: bool) -> None:
     width = shutil.get_terminal_size((0, 0)).columns if there else 0
     lines = table(asked.answer(), width=width, rows=ROWS if there else -1)
     emit("".join(f"{_harmless(line)}\n" for line in lines))
+
+
+def _print_parquet(asked: "Asked") -> None:
+    """Write an answer to stdout as Parquet, when it is whole."""
+    import tempfile
+
+    from cellbank.api.querying import write_parquet
+    from cellbank.storage import disk
+
+    folder = Path(tempfile.gettempdir()) / disk.random_name("cellbank")
+    disk.make_folders(str(folder), 0o700)
+    try:
+        file = folder / "answer"
+        write_parquet(asked, str(file))
+        with file.open("rb") as written:
+            while data := written.read(COPY_BYTES):
+                emit_bytes(data)
+    finally:
+        disk.remove_tree(str(folder))
 
 
 def _harmless(line: str) -> str:

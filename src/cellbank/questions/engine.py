@@ -23,6 +23,7 @@ BATCH: Final = 10_000
 """So many rows are handed on at once."""
 PAGES_BYTES: Final = 8 << 20
 """So much of a list of entries is read at once."""
+_COPY: Final = "COPY (\n"
 _LINE: Final = re.compile(r"^LINE (\d+): ", re.MULTILINE)
 _CANDIDATES: Final = re.compile(r"^Candidate bindings: (.*)$", re.MULTILINE)
 
@@ -244,17 +245,22 @@ class Engine:
 
     def write(self, sql: str, question: str) -> int:
         """Write an answer to the scratch file as Parquet; return how many rows it has."""
-        ask = sql.rstrip().rstrip(";")
-        copy = f"COPY (\n{ask}\n) TO {text(self.scratch)} (FORMAT parquet, COMPRESSION zstd)"
         duckdb = duckdb_library()
 
+        data = sql.encode()
+        # What is behind a semicolon is more of them, and comments: it is one statement.
+        ends = [at for at, _ in duckdb.tokenize(sql) if data[at : at + 1] == b";"]
+        ask = data[: ends[0]].decode() if ends else sql
+        copy = f"{_COPY}{ask}\n) TO {text(self.scratch)} (FORMAT parquet, COMPRESSION zstd)"
         try:
             return int(self._database.execute(copy).fetchall()[0][0])
         except (MemoryError, duckdb.Error) as error:
-            raise self.told(error, "", question) from None
+            raise self.told(error, sql, question, before=_COPY) from None
 
-    def told(self, error: BaseException, sql: str, question: str) -> BadQuestion:
-        """Return what DuckDB says of a question in the words of this house."""
+    def told(
+        self, error: BaseException, sql: str, question: str, *, before: str = ""
+    ) -> BadQuestion:
+        """Return what DuckDB says of a question, which stood behind `before`, in our words."""
         duckdb = duckdb_library()
 
         message = str(error)
@@ -265,7 +271,9 @@ class Engine:
             return bad(question, "a time with a time zone needs pytz", advice=advice)
         head, _, place = message.partition("\n\n")
         head = head.partition("\n")[0].partition("Error: ")[2] or head.partition("\n")[0]
-        start, stop = _pointed_at(place, sql) if sql == question else (-1, -1)
+        start, stop = _pointed_at(place, before + sql) if sql == question else (-1, -1)
+        if start >= len(before):
+            start, stop = start - len(before), stop - len(before)
         close: Sequence[str] = ()
         missing = re.search(
             r'column "([^"]+)" not found|column "([^"]+)" in FROM|named "([^"]+)"', head
