@@ -70,7 +70,9 @@ class Asker:
     ) -> Iterator[tuple[str, Any]]:
         """Yield what comes back, message after message: `head`, then `rows`; or one `value`.
 
-        What is `kept` by who asks may be no more than the memory of the question. Raises `BadQuestion`: It cannot be asked, may not be asked, or went beyond a limit. Raises
+        What is `kept` by who asks may be no more than the memory of the question.
+
+        Raises `BadQuestion`: It cannot be asked, may not be asked, or went beyond a limit. Raises
         what reading the tables raises.
         """
         with self._lock:
