@@ -1,6 +1,7 @@
 """Packages that are opened where they are, and bytes that come when they are wanted, or not."""
 
 import pickle
+import shlex
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ import pytest
 import cellbank
 import cellbank.cells
 from cellbank.api import Progress
+from cellbank.cli import run
 from cellbank.model.errors import (
     BadInput,
+    EntryNotFound,
     LeftOut,
     NotFetched,
     NotInstalled,
@@ -79,6 +82,26 @@ def test_a_revision_of_an_installed_package_is_looked_for_only_where_it_is_said(
     with pytest.raises(RevisionNotFound):
         cellbank.load(f"{CELLS}@{other}")
     assert 4 == len(cellbank.load(f"{CELLS}@{revision}", str(remote)).fovs)
+
+
+def test_what_errors_advise_names_where_the_package_is(
+    remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CELLBANK_REMOTE")
+    cells = cellbank.load(CELLS, str(remote), fetch="refuse")
+    with pytest.raises(NotFetched) as refused:
+        image(cells)()
+    with pytest.raises(EntryNotFound) as nowhere:
+        cellbank.load(f"{CELLS}/zzz", str(remote))
+    with pytest.raises(RevisionNotFound) as unknown:
+        cellbank.load(f"{CELLS}@{'0' * 12}", str(remote))
+    with pytest.raises(NotInstalled) as far:
+        cellbank.edit(cells)
+    for raised in (refused, nowhere, unknown, far):
+        command = shlex.split(raised.value.advice.partition(": ")[2])
+        assert ["cellbank", str(remote)] == [command[0], command[-1]]
+        assert 0 == run(command[1:])
+        assert image(cells).fetched
 
 
 def test_what_is_nowhere_is_not_found(remote: Path) -> None:
@@ -187,6 +210,25 @@ def test_offline_no_network_is_used(remote: Path, monkeypatch: pytest.MonkeyPatc
         assert cellbank.load(CELLS, str(remote)).README.bytes()
         monkeypatch.setenv("CELLBANK_OFFLINE", "0")
         assert image(cellbank.load(CELLS)).bytes()
+
+
+def test_what_is_set_meanwhile_holds_for_nodes_that_are_there(
+    remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(remote) as registry:
+        monkeypatch.setenv("CELLBANK_REMOTE", registry.url)
+        monkeypatch.setenv("CELLBANK_TOKEN", registry.token or "")
+        cellbank.install(CELLS, metadata_only=True)
+        for cells in (cellbank.load(CELLS), cellbank.load(CELLS, registry.url)):
+            node = image(cells)
+            cellbank.cache(limit=0)
+            assert node.open().read(4)
+            assert 0 == cellbank.cache().bytes
+            monkeypatch.setenv("CELLBANK_OFFLINE", "1")
+            for use in (node, node.open().read):
+                with pytest.raises(Offline):
+                    use()
+            monkeypatch.delenv("CELLBANK_OFFLINE")
 
 
 # --- many at once

@@ -10,6 +10,7 @@ from cellbank.model.errors import (
     CellbankError,
     Damaged,
     EntryNotFound,
+    NotFetched,
     error_classes,
     from_wire,
     to_wire,
@@ -115,3 +116,9 @@ def test_a_wire_document_that_makes_no_sense_gives_the_fallback() -> None:
 def test_the_picture_of_the_tree_shows_every_class() -> None:
     picture = inspect.getdoc(inspect.getmodule(CellbankError)) or ""
     assert [] == [name for name in CLASSES if name not in picture]
+
+
+def test_a_command_in_advice_can_be_pasted() -> None:
+    error = NotFetched("demo/plate", "raw data/E6.tif", "it is far", "/mnt/our lab")
+    command = "cellbank fetch 'demo/plate/raw data/E6.tif' --from '/mnt/our lab'"
+    assert f"Fetch it: {command}" == error.advice

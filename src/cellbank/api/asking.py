@@ -101,7 +101,8 @@ def inspect(ref: str, from_: str | None = None) -> Inspection:
 def tree(ref: str, depth: int | None = None, from_: str | None = None) -> Branch:
     """Return the tree of a package, or of a part of it, so many levels deep."""
     with looking(ref, from_) as (reference, found):
-        resolve.check_path(found.reader, found.package, reference.path)
+        at = found.where if isinstance(found, AtRemote) else ""
+        resolve.check_path(found.reader, found.package, reference.path, at)
         title = str(reference)
         return facts.tree(found.reader, reference.path, title, depth)
 

@@ -57,7 +57,7 @@ def edit(ref: str | PackageNode, *, watch: Watcher | None = None) -> Draft:
         view = resolve.view_of(open_store(config), whole(ref))
     if view.is_far:
         # Its log and its objects are elsewhere.
-        raise NotInstalled(str(view.package))
+        raise NotInstalled(str(view.package), (), view.address or "")
     return _draft_of(view, config, watcher_or_default(watch))
 
 

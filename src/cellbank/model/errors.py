@@ -20,6 +20,7 @@
 the facts the class was made from, so an error can be pickled, sent over the wire and made again.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -48,6 +49,11 @@ class CellbankError(Exception):
 
 def _near(names: Sequence[str]) -> str:
     return f"Did you mean {' or '.join(names)}?" if names else ""
+
+
+def _from(address: str, option: str = "--from") -> str:
+    """Return what a command needs where a package is at no remote that is known by itself."""
+    return f" {option} {shlex.quote(address)}" if address else ""
 
 
 # --- 2: usage, or input that breaks a rule -----------------------------------------------------
@@ -215,17 +221,22 @@ class PackageNotFound(NotFound):
 class RevisionNotFound(NotFound):
     """The package has no such revision, version or tag."""
 
-    def __init__(self, package: str, qualifier: str, near: Sequence[str] = ()) -> None:
+    def __init__(
+        self, package: str, qualifier: str, near: Sequence[str] = (), address: str = ""
+    ) -> None:
         self.message = f"{package} has no {qualifier}"
-        self.advice = _near(near) or f"List its history: cellbank log {package}"
+        history = f"cellbank log {package}{_from(address, '--to')}"
+        self.advice = _near(near) or f"List its history: {history}"
 
 
 class EntryNotFound(NotFound, AttributeError, KeyError):
     """The package has no such path."""
 
-    def __init__(self, package: str, path: str, near: Sequence[str] = ()) -> None:
+    def __init__(
+        self, package: str, path: str, near: Sequence[str] = (), address: str = ""
+    ) -> None:
         self.message = f"{package} has no {path}"
-        self.advice = _near(near) or f"List what it has: cellbank tree {package}"
+        self.advice = _near(near) or f"List what it has: cellbank tree {package}{_from(address)}"
 
 
 class AttributeNotFound(NotFound, AttributeError, KeyError):
@@ -239,9 +250,9 @@ class AttributeNotFound(NotFound, AttributeError, KeyError):
 class NotInstalled(NotFound):
     """The package is not in this store."""
 
-    def __init__(self, package: str, near: Sequence[str] = ()) -> None:
+    def __init__(self, package: str, near: Sequence[str] = (), address: str = "") -> None:
         self.message = f"{package} is not installed"
-        self.advice = f"Install it: cellbank install {package}"
+        self.advice = f"Install it: cellbank install {package}{_from(address)}"
         if near:
             self.advice = f"{_near(near)} Or install it: cellbank install {package}"
 
@@ -249,12 +260,13 @@ class NotInstalled(NotFound):
 class NotFetched(NotFound):
     """The entry belongs to the package, but its bytes were not installed."""
 
-    def __init__(self, package: str, path: str, reason: str = "") -> None:
+    def __init__(self, package: str, path: str, reason: str = "", address: str = "") -> None:
+        named = shlex.quote(f"{package}/{path}")
         self.message = f"{package}/{path} was not installed with the rest"
-        self.advice = f"Fetch it: cellbank install {package}/{path}"
+        self.advice = f"Fetch it: cellbank install {named}"
         if reason:
             self.message = f"{package}/{path} is not here, and {reason}"
-            self.advice = f"Fetch it: cellbank fetch {package}/{path}"
+            self.advice = f"Fetch it: cellbank fetch {named}{_from(address)}"
 
 
 class LeftOut(NotFetched, EntryNotFound):
@@ -262,7 +274,7 @@ class LeftOut(NotFetched, EntryNotFound):
 
     def __init__(self, package: str, path: str) -> None:
         self.message = f"{package}/{path} is not in the subset that was installed"
-        self.advice = f"Add it: cellbank install {package}/{path}"
+        self.advice = f"Add it: cellbank install {shlex.quote(f'{package}/{path}')}"
 
 
 class RemoteNotFound(NotFound):

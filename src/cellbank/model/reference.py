@@ -103,20 +103,22 @@ class Reference(msgspec.Struct, frozen=True):
         return f"{self.package}{self.qualifier}{path}"
 
 
-def by_prefix(package: Package, prefix: str, revisions: Iterable[str]) -> str:
-    """Return the one revision that begins with `prefix`.
+def by_prefix(package: Package, prefix: str, revisions: Iterable[str], at: str = "") -> str:
+    """Return the one revision that begins with `prefix`; `at` is the remote that has them.
 
     Raises `RevisionNotFound`: None does. Raises `AmbiguousReference`: Several do.
     """
     found = sorted({revision for revision in revisions if revision.startswith(prefix)})
     if not found:
-        raise RevisionNotFound(str(package), f"revision {prefix}")
+        raise RevisionNotFound(str(package), f"revision {prefix}", (), at)
     if len(found) > 1:
         raise AmbiguousReference(f"{package}@{prefix}", [f"{package}@{r[:16]}" for r in found])
     return found[0]
 
 
-def by_name(package: Package, kind: str, name: str, names: Mapping[str, str]) -> str:
+def by_name(
+    package: Package, kind: str, name: str, names: Mapping[str, str], at: str = ""
+) -> str:
     """Return the revision that the tag or version `name` names, else raise `RevisionNotFound`."""
     if name in names:
         return names[name]
@@ -128,4 +130,4 @@ def by_name(package: Package, kind: str, name: str, names: Mapping[str, str]) ->
             return names[found]
     mark = ":" if kind == "tag" else "=="
     close = [f"{package}{mark}{other}" for other in near(name, names)]
-    raise RevisionNotFound(str(package), f"{kind} {name}", close)
+    raise RevisionNotFound(str(package), f"{kind} {name}", close, at)

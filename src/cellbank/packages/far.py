@@ -16,7 +16,7 @@ from cellbank.model.manifest import ManifestReader, decode_header
 from cellbank.model.reference import Package, Reference
 from cellbank.model.want import Installed, Want
 from cellbank.packages.nodes import How, View
-from cellbank.packages.opening import open_cache, open_remote
+from cellbank.packages.opening import check_online, open_cache, open_remote
 from cellbank.packages.policy import Policy
 from cellbank.packages.resolve import at_remote
 from cellbank.storage.remote import Remote
@@ -110,8 +110,7 @@ class _Pages:
         self._package = package
         self._revision = revision
         self.address = address
-        self._config = _config.read()
-        self._cache = open_cache(self._config, store)
+        self._cache = open_cache(_config.read(), store)
         self._lock = threading.Lock()
         self._remote: tuple[int, Remote] | None = None
         self._near: dict[str, bytes] = {}
@@ -120,8 +119,10 @@ class _Pages:
 
     def remote(self) -> Remote:
         """Return the remote, opened once in each process: connections do not fork."""
+        config = _config.read()
+        check_online(config, self.address)
         if self._remote is None or self._remote[0] != os.getpid():
-            self._remote = os.getpid(), open_remote(self._config, self.address)
+            self._remote = os.getpid(), open_remote(config, self.address)
         return self._remote[1]
 
     def reader(self) -> ManifestReader:

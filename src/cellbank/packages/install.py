@@ -90,7 +90,7 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         revision = at_remote(remote, reference, newest)
         _warn(newest, reference, say)
         reader = transfer.fetch_manifest(store, remote, package, revision)
-        check_path(reader, package, reference.path)
+        check_path(reader, package, reference.path, remote.address)
         tables = _tables(remote, package, revision, newest, before, say)
         want = wanted(reference.path, before, revision, options)
         if want.has_questions:

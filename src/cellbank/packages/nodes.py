@@ -74,7 +74,7 @@ class View:
         whole = self.whole
         if self.reader is not whole and (whole.find(path) is not None or whole.has_group(path)):
             return LeftOut(str(self.package), path)
-        return EntryNotFound(self.label, path, near)
+        return EntryNotFound(self.label, path, near, self.address or "")
 
     def is_group(self, path: str, name: str) -> bool | None:
         """Whether the child `name` of `path` is a group; None if there is no such child."""
@@ -108,17 +108,22 @@ class View:
         """Bring entries into the store; raises `NotFetched` where they stay away."""
         origin = self.origin()
         if origin is None:
-            raise NotFetched(str(self.package), entries[0].path)
-        origin.permit(entries, self.policy)
+            raise NotFetched(self.label, entries[0].path)
+        self._permit(origin, entries)
         origin.fetch(entries, watch)
 
     def open_far(self, entry: Entry) -> IO[bytes]:
         """Open an entry that is not here, by parts; raises `NotFetched` where it stays away."""
         origin = self.origin()
         if origin is None:
-            raise NotFetched(str(self.package), entry.path)
-        origin.permit([entry], self.policy)
+            raise NotFetched(self.label, entry.path)
+        self._permit(origin, [entry])
         return origin.open(entry)
+
+    def _permit(self, origin: "Origin", entries: Sequence[Entry]) -> None:
+        reason = origin.refusal(entries, self.policy)
+        if reason:
+            raise NotFetched(self.label, entries[0].path, reason, self.address or "")
 
     def lacking(self, entries: Iterable[Entry]) -> list[Entry]:
         """Return those of the entries whose bytes are not in the store."""
@@ -401,7 +406,7 @@ class DataNode:
             view.fetch([self.entry])
             found = view.store.file_of(view.package, self.entry)
         if found is None:
-            raise NotFetched(str(view.package), self._path)
+            raise NotFetched(view.label, self._path)
         return found
 
     @property

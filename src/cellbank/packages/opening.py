@@ -20,8 +20,7 @@ def open_cache(config: Config, store: Store) -> Cache:
 
 def open_remote(config: Config, address: str, *, create: bool = False) -> Remote:
     """Return the remote at an address; raises `Offline` where the network is not to be used."""
-    if config.offline and _is_far(address):
-        raise Offline(address)
+    check_online(config, address)
     if address.startswith(("http://", "https://")):
         from cellbank.storage.http_client import normal_address
         from cellbank.storage.http_remote import HttpRemote
@@ -31,6 +30,12 @@ def open_remote(config: Config, address: str, *, create: bool = False) -> Remote
         token = _config.token_for(config, address) or _config.token_for(config, normal)
         return HttpRemote(address, token, config.timeout)
     return BucketRemote.open(address, create=create)
+
+
+def check_online(config: Config, address: str) -> None:
+    """Raise `Offline` where a remote is over the network, and that is not to be used."""
+    if config.offline and _is_far(address):
+        raise Offline(address)
 
 
 def _is_far(address: str) -> bool:

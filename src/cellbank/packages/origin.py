@@ -13,7 +13,7 @@ from cellbank.model.progress import Watcher
 from cellbank.model.reference import Package
 from cellbank.model.want import Installed
 from cellbank.model.watching import default_watcher
-from cellbank.packages.opening import open_cache, open_remote
+from cellbank.packages.opening import check_online, open_cache, open_remote
 from cellbank.packages.policy import Policy
 from cellbank.storage import transfer
 from cellbank.storage.compact import compact
@@ -33,33 +33,36 @@ class Origin:
         The package.
     installed
         What of it is installed, and where it came from.
+
+    Settings are read whenever something is asked for: nodes live for as long as a notebook.
     """
 
     def __init__(self, store: Store, package: Package, installed: Installed) -> None:
         self._store = store
         self._package = package
         self._installed = installed
-        self._config = _config.read()
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._fetching: dict[str, threading.Lock] = {}
         self._permitted: set[str] = set()
         self._remote: Remote | None = None
-        cache = open_cache(self._config, store)
+        cache = open_cache(_config.read(), store)
         self._far = Far(package, installed.address, self._open_once, self._near, cache)
 
     def is_of(self, installed: Installed) -> bool:
         """Whether this serves what is installed now, in this process: connections do not fork."""
         return self._installed == installed and self._process == os.getpid()
 
-    def permit(self, entries: Sequence[Entry], policy: Policy | None) -> None:
-        """Raise `NotFetched` unless entries that are not here may come; None is what is set."""
-        policy = policy or Policy(self._config.fetch)
+    def refusal(self, entries: Sequence[Entry], policy: Policy | None) -> str:
+        """Return why entries that are not here may not come, or nothing; None is what is set."""
+        policy = policy or Policy(_config.read().fetch)
         with self._lock:
             new = [entry for entry in entries if entry.digest not in self._permitted]
-        policy.permit(self._package, new, self._installed.address)
-        with self._lock:
-            self._permitted |= {entry.digest for entry in new}
+        reason = policy.refusal(self._package, new, self._installed.address)
+        if not reason:
+            with self._lock:
+                self._permitted |= {entry.digest for entry in new}
+        return reason
 
     def plan(self, entries: Sequence[Entry]) -> transfer.Plan:
         """Return what of entries would be fetched."""
@@ -77,7 +80,7 @@ class Origin:
             plan = self.plan(entries)
             if not plan and not plan.parts:
                 return
-            remote = open_remote(self._config, self._installed.address)
+            remote = open_remote(_config.read(), self._installed.address)
             try:
                 transfer.fetch(store, remote, package, plan, watch or default_watcher())
             finally:
@@ -97,14 +100,17 @@ class Origin:
 
     def open(self, entry: Entry) -> IO[bytes]:
         """Open an entry that is not here, to be read by the parts that are wanted."""
+        self._far.cache.limit = _config.read().settings.cache_limit
         file = RemoteFile(Pieces(self._far, entry), f"{self._package}/{entry.path}")
         return cast("IO[bytes]", file)
 
     def _open_once(self) -> Remote:
         """Return the remote that all open files share."""
+        config = _config.read()
+        check_online(config, self._installed.address)
         with self._lock:
             if self._remote is None:
-                self._remote = open_remote(self._config, self._installed.address)
+                self._remote = open_remote(config, self._installed.address)
             return self._remote
 
     def _near(self, digest: str) -> bytes | None:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from cellbank.config import POLICIES
-from cellbank.model.errors import BadInput, NotFetched
+from cellbank.model.errors import BadInput
 from cellbank.model.manifest import Entry
 from cellbank.model.reference import Package
 
@@ -23,20 +23,16 @@ class Policy(msgspec.Struct, frozen=True):
     what: str = "fetch"
     ask: Ask | None = None
 
-    def permit(self, package: Package, entries: Sequence[Entry], address: str) -> None:
-        """Raise `NotFetched` unless these may come from the remote at `address`."""
+    def refusal(self, package: Package, entries: Sequence[Entry], address: str) -> str:
+        """Return why these may not come from the remote at `address`; nothing where they may."""
         if self.what == "fetch" or not entries:
-            return
-        ask = self.ask or next(iter(_askers), None)
+            return ""
         if self.what == "refuse":
-            reason = "nothing is fetched by itself here"
-        elif ask is None:
-            reason = "nobody is there to be asked whether it may be fetched"
-        elif ask(_question(package, entries, address)):
-            return
-        else:
-            reason = "it was not to be fetched"
-        raise NotFetched(str(package), entries[0].path, reason)
+            return "nothing is fetched by itself here"
+        ask = self.ask or next(iter(_askers), None)
+        if ask is None:
+            return "nobody is there to be asked whether it may be fetched"
+        return "" if ask(_question(package, entries, address)) else "it was not to be fetched"
 
 
 def _question(package: Package, entries: Sequence[Entry], address: str) -> str:

@@ -1,6 +1,6 @@
 """From what a user typed to a revision, at a remote or in the store."""
 
-from cellbank.model.errors import EntryNotFound, LeftOut, NotInstalled, PackageNotFound
+from cellbank.model.errors import EntryNotFound, NotInstalled, PackageNotFound
 from cellbank.model.log import Kept, State
 from cellbank.model.manifest import ManifestReader
 from cellbank.model.names import near
@@ -20,17 +20,17 @@ def at_remote(remote: Remote, reference: Reference, newest: Kept) -> str:
         if len(wanted) == 64 and wanted in {state.latest, *state.tags.values()}:
             return wanted
         logged = [kept.record.revision for kept in remote.records(package) if kept.record.revision]
-        return by_prefix(package, wanted, logged)
-    return _by_state(reference, state)
+        return by_prefix(package, wanted, logged, remote.address)
+    return _by_state(reference, state, remote.address)
 
 
-def _by_state(reference: Reference, state: State) -> str:
+def _by_state(reference: Reference, state: State, at: str = "") -> str:
     package = reference.package
     if reference.tag == "latest" or not (reference.tag or reference.version):
         return state.latest
     if reference.tag:
-        return by_name(package, "tag", reference.tag, state.tags)
-    return by_name(package, "version", reference.version, state.versions)
+        return by_name(package, "tag", reference.tag, state.tags, at)
+    return by_name(package, "version", reference.version, state.versions, at)
 
 
 def in_store(store: Store, reference: Reference) -> str:
@@ -77,18 +77,24 @@ def view_of(store: Store, reference: Reference) -> View:
 
 def check_in_view(view: View, path: str) -> None:
     """Check that a path is in a view, as `check_path` does; raises `LeftOut` too."""
-    try:
-        check_path(view.reader, view.package, path)
-    except EntryNotFound as error:
-        lacks = view.lacks(path)
-        raise lacks if isinstance(lacks, LeftOut) else error from None
+    if not _is_there(view.reader, path):
+        raise view.lacks(path, _near(view.reader, path))
 
 
-def check_path(reader: ManifestReader, package: Package, path: str) -> None:
-    """Check that a path names a group or an entry, else raise `EntryNotFound` with near names."""
-    if not path or reader.find(path) is not None or reader.has_group(path):
-        return
+def check_path(reader: ManifestReader, package: Package, path: str, at: str = "") -> None:
+    """Check that a path names a group or an entry, else raise `EntryNotFound` with near names.
+
+    `at` is the remote that the manifest was read from, if it was.
+    """
+    if not _is_there(reader, path):
+        raise EntryNotFound(str(package), path, _near(reader, path), at)
+
+
+def _is_there(reader: ManifestReader, path: str) -> bool:
+    return not path or reader.find(path) is not None or reader.has_group(path)
+
+
+def _near(reader: ManifestReader, path: str) -> list[str]:
     parent, _, name = path.rpartition("/")
     groups, data = reader.children(parent)
-    close = [f"{parent}/{other}" if parent else other for other in near(name, [*groups, *data])]
-    raise EntryNotFound(str(package), path, close)
+    return [f"{parent}/{other}" if parent else other for other in near(name, [*groups, *data])]
