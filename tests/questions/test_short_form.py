@@ -112,6 +112,13 @@ def told(where: str, **how) -> BadQuestion:
         ("passage >", "syntax error", ">", ""),
         ("passage > 3 and and", "syntax error", "and", ""),
         ('gene = "TJP1"', "texts stand in single quotes: 'TJP1'", '"TJP1"', ""),
+        # What only the answer shows to be wrong.
+        ("gene", "to BOOL", "gene", "gene = 'TJP1'"),
+        ("gene = 5 and passage > 3", "to INT", "gene = 5 and passage > 3", "--describe"),
+        ("passage > 3 and kind", "to BOOL", "kind", "clone IS NOT NULL"),
+        ("numbers", "BOOLEAN", "numbers", "A condition compares"),
+        ("kind = 'é' and clone > 3", "Cannot compare", "clone > 3", ""),
+        ("wells.passage = 'many' -- é", "'many'", "'many'", ""),
     ],
 )
 def test_an_error_shows_the_place_and_near_names(where, reason, place, near):
@@ -123,6 +130,12 @@ def test_an_error_shows_the_place_and_near_names(where, reason, place, near):
     assert place == line[start : start + mark.count("^")]
     assert where.rindex(place) == start - 2
     assert near in error.advice
+
+
+def test_an_error_in_a_column_shows_the_place_in_that() -> None:
+    with pytest.raises(BadQuestion) as caught:
+        ids("passage > 3", group_by=["passage - clone"])
+    assert "  passage - clone\n          ^" in caught.value.message
 
 
 def test_a_name_that_could_mean_two_things_is_told_with_both() -> None:

@@ -60,7 +60,8 @@ class Part(msgspec.Struct, frozen=True):
     """An expression with its names resolved.
 
     `groups` are the kinds that must be joined for it, `edits` says whether the edits of lines;
-    `functions` are those that it calls, `name` is what a column of it is called.
+    `functions` are those that it calls, `name` is what a column of it is called. `names` are the
+    places of names in characters: begin and end in the SQL, begin and end in the text.
     """
 
     sql: str
@@ -68,6 +69,20 @@ class Part(msgspec.Struct, frozen=True):
     edits: bool = False
     name: str = ""
     functions: frozenset[str] = frozenset()
+    names: tuple[tuple[int, int, int, int], ...] = ()
+
+    def in_text(self, start: int, stop: int) -> tuple[int, int]:
+        """Return which place in the text became a place in the SQL; of names all of them."""
+        found = []
+        for at, is_end in ((start, False), (stop, True)):
+            here = at
+            for begin, end, text_begin, text_end in self.names:
+                if begin < at < end or at == (end if is_end else begin):
+                    here = text_end if is_end else text_begin
+                elif at >= end:
+                    here = text_end + at - end
+            found.append(here)
+        return found[0], found[1]
 
 
 class _Name(msgspec.Struct, frozen=True):
@@ -172,24 +187,28 @@ class Resolver:
         data = text.encode()
         groups: set[str] = set()
         edits = False
-        pieces, at = [], 0
+        places: list[tuple[int, int, int, int]] = []
+        made, at = "", 0
         for name in sorted(found.names, key=lambda name: name.start):
             start, stop = name.start - offset, name.stop - offset
             place = len(data[:start].decode()), len(data[:stop].decode())
             group, sql = self._meaning(name.parts, text, place)
             edits |= group == "edits"
             groups.add("lines" if group == "edits" else group)
-            pieces += [data[at:start].decode(), sql]
+            made += data[at:start].decode()
+            places.append((len(made), len(made) + len(sql), *place))
+            made += sql
             at = stop
         if found.subquery:
             # What it names in there is not ours to read: it finds what there is.
             groups |= set(self._above)
-        sql = "".join([*pieces, data[at:].decode()])
+        sql = made + data[at:].decode()
         return Part(
             f"{sql}\n" if "--" in sql else sql,
             frozenset(groups - {"", self._group}),
             edits,
             functions=frozenset(name for name, *_ in found.functions),
+            names=tuple(places),
         )
 
     def _check_steady(self, found: _Read, text: str, offset: int) -> None:

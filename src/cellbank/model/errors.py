@@ -20,7 +20,7 @@
 the facts the class was made from, so an error can be pickled, sent over the wire and made again.
 """
 
-import shlex
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -51,9 +51,16 @@ def _near(names: Sequence[str]) -> str:
     return f"Did you mean {' or '.join(names)}?" if names else ""
 
 
+def _pasted(text: str) -> str:
+    """Return a word of a command as a shell takes it."""
+    if re.fullmatch(r"[\w@%+=:,./-]+", text, re.ASCII):
+        return text
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
 def _from(address: str, option: str = "--from") -> str:
     """Return what a command needs where a package is at no remote that is known by itself."""
-    return f" {option} {shlex.quote(address)}" if address else ""
+    return f" {option} {_pasted(address)}" if address else ""
 
 
 # --- 2: usage, or input that breaks a rule -----------------------------------------------------
@@ -261,7 +268,7 @@ class NotFetched(NotFound):
     """The entry belongs to the package, but its bytes were not installed."""
 
     def __init__(self, package: str, path: str, reason: str = "", address: str = "") -> None:
-        named = shlex.quote(f"{package}/{path}")
+        named = _pasted(f"{package}/{path}")
         self.message = f"{package}/{path} was not installed with the rest"
         self.advice = f"Fetch it: cellbank install {named}"
         if reason:
@@ -274,7 +281,7 @@ class LeftOut(NotFetched, EntryNotFound):
 
     def __init__(self, package: str, path: str) -> None:
         self.message = f"{package}/{path} is not in the subset that was installed"
-        self.advice = f"Add it: cellbank install {shlex.quote(f'{package}/{path}')}"
+        self.advice = f"Add it: cellbank install {_pasted(f'{package}/{path}')}"
 
 
 class RemoteNotFound(NotFound):

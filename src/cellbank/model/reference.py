@@ -116,9 +116,7 @@ def by_prefix(package: Package, prefix: str, revisions: Iterable[str], at: str =
     return found[0]
 
 
-def by_name(
-    package: Package, kind: str, name: str, names: Mapping[str, str], at: str = ""
-) -> str:
+def by_name(package: Package, kind: str, name: str, names: Mapping[str, str], at: str = "") -> str:
     """Return the revision that the tag or version `name` names, else raise `RevisionNotFound`."""
     if name in names:
         return names[name]

@@ -7,6 +7,8 @@ expression each, with nothing behind it.
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from cellbank.cells.conditions import ConditionError, Part, Resolver, records_sql
 from cellbank.cells.kinds import KINDS
 from cellbank.model.errors import BadQuestion
@@ -37,7 +39,29 @@ def _label(engine: Engine) -> str:
     return labels[0] if len(labels) == 1 else f"these {len(labels)} packages"
 
 
-def short_sql(engine: Engine, question: Question) -> str:
+class Short(msgspec.Struct, frozen=True):
+    """The SQL of a question in the short form, and what was made of each text in it."""
+
+    sql: str
+    texts: tuple[tuple[str, Part], ...]
+
+    def place(self, start: int, stop: int) -> tuple[str, int, int] | None:
+        """Return which text, and where in it, became a place in the SQL; None: it is ours."""
+        if start < 0:
+            # Of fields of edits DuckDB says no place.
+            found = [(text, 0, len(text)) for text, part in self.texts if part.edits]
+            return found[0] if len(found) == 1 else None
+        for text, part in self.texts:
+            at = self.sql.find(part.sql)
+            while at >= 0:
+                if at <= start < at + len(part.sql):
+                    begin, end = part.in_text(start - at, min(stop - at, len(part.sql)))
+                    return text, begin, min(end, len(text))
+                at = self.sql.find(part.sql, at + 1)
+        return None
+
+
+def short_sql(engine: Engine, question: Question) -> Short:
     """Return the SQL of a question in the short form; raises `BadQuestion`."""
     group = kind_asked(engine, question.kind)
     resolver = _resolver(engine, group, question)
@@ -48,7 +72,11 @@ def short_sql(engine: Engine, question: Question) -> str:
         sql = _grouped(engine, group, where, columns, groups)
     else:
         sql = _listed(engine, group, where, columns)
-    return _checked(engine, sql, question)
+    said = [*question.columns, *question.group_by]
+    texts = [*zip(said, [*columns, *groups], strict=True)]
+    if where is not None:
+        texts.insert(0, (question.where, where))
+    return Short(_checked(engine, sql, question), tuple(texts))
 
 
 def _checked(engine: Engine, sql: str, question: Question) -> str:

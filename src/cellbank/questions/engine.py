@@ -1,7 +1,7 @@
 """A DuckDB that can do nothing but answer: the tables of its sources, and what computes on them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
@@ -24,6 +24,14 @@ BATCH: Final = 10_000
 PAGES_BYTES: Final = 8 << 20
 """So much of a list of entries is read at once."""
 _COPY: Final = "COPY (\n"
+_COMPARE: Final = "A condition compares: gene = 'TJP1', passage > 30, clone IS NOT NULL."
+_ADVICE: Final = {
+    "GROUP BY clause": "Group by it, too, or ask for one of each group: min(…), any_value(…).",
+    " to BOOL": _COMPARE,
+    "-> BOOLEAN)": _COMPARE,
+}
+"""Words of DuckDB, and what to do."""
+Place = Callable[[int, int], tuple[str, int, int] | None]
 _LINE: Final = re.compile(r"^LINE (\d+): ", re.MULTILINE)
 _CANDIDATES: Final = re.compile(r"^Candidate bindings: (.*)$", re.MULTILINE)
 
@@ -227,10 +235,11 @@ class Engine:
         """The database, for who parses with it."""
         return self._database
 
-    def rows(self, sql: str, question: str) -> Iterator[Any]:
+    def rows(self, sql: str, question: str, place: Place | None = None) -> Iterator[Any]:
         """Yield names and kinds of the columns, then rows, batch after batch.
 
-        `sql` is a question that `resolve` let pass, or ours; `question` is what messages show.
+        `sql` is a question that `resolve` let pass, or ours; `question` is what messages show, and
+        `place` tells which text, and where in it, became a place in the SQL.
         """
         duckdb = duckdb_library()
 
@@ -241,9 +250,9 @@ class Engine:
             while rows := result.fetchmany(BATCH):
                 yield rows
         except (MemoryError, duckdb.Error) as error:
-            raise self.told(error, sql, question) from None
+            raise self.told(error, sql, question, place) from None
 
-    def write(self, sql: str, question: str) -> int:
+    def write(self, sql: str, question: str, place: Place | None = None) -> int:
         """Write an answer to the scratch file as Parquet; return how many rows it has."""
         duckdb = duckdb_library()
 
@@ -255,10 +264,16 @@ class Engine:
         try:
             return int(self._database.execute(copy).fetchall()[0][0])
         except (MemoryError, duckdb.Error) as error:
-            raise self.told(error, sql, question, before=_COPY) from None
+            raise self.told(error, sql, question, place, before=_COPY) from None
 
     def told(
-        self, error: BaseException, sql: str, question: str, *, before: str = ""
+        self,
+        error: BaseException,
+        sql: str,
+        question: str,
+        place: Place | None = None,
+        *,
+        before: str = "",
     ) -> BadQuestion:
         """Return what DuckDB says of a question, which stood behind `before`, in our words."""
         duckdb = duckdb_library()
@@ -269,11 +284,14 @@ class Engine:
         if "pytz" in message:
             advice = "Ask for it without: CAST(… AS TIMESTAMP). Or: pip install pytz"
             return bad(question, "a time with a time zone needs pytz", advice=advice)
-        head, _, place = message.partition("\n\n")
+        head, _, pointed = message.partition("\n\n")
         head = head.partition("\n")[0].partition("Error: ")[2] or head.partition("\n")[0]
-        start, stop = _pointed_at(place, before + sql) if sql == question else (-1, -1)
+        start, stop = _pointed_at(pointed, before + sql)
         if start >= len(before):
             start, stop = start - len(before), stop - len(before)
+        if sql != question:
+            found = place(start, stop) if place is not None else None
+            question, start, stop = found or (question, -1, -1)
         close: Sequence[str] = ()
         missing = re.search(
             r'column "([^"]+)" not found|column "([^"]+)" in FROM|named "([^"]+)"', head
@@ -282,9 +300,8 @@ class Engine:
             name = next(filter(None, missing.groups()))
             close = near(name, self._known_columns())
             head = f"there is no column {name}" if "not found" in head else head
-        grouped = "GROUP BY clause" in head
-        advice = "Group by it, too, or ask for one of each group: min(…), any_value(…)."
-        return bad(question, head, (start, stop), close, advice if grouped else "")
+        advice = next((said for sign, said in _ADVICE.items() if sign in head), "")
+        return bad(question, head, (start, stop), close, advice)
 
     def _known_columns(self) -> list[str]:
         """Return the columns of all tables that are ready."""

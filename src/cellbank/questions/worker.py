@@ -143,14 +143,18 @@ def _answers(engine: Any, question: Question, asking: Any) -> Iterator[tuple[Any
         asking()
         yield "value", changed(engine, question.kind)
         return
-    sql = engine.resolve(question.sql) if question.sql else short_sql(engine, question)
+    if question.sql:
+        sql, place = engine.resolve(question.sql), None
+    else:
+        short = short_sql(engine, question)
+        sql, place = short.sql, short.place
     asking()
     with _held_to(engine.memory):
         if question.file:
-            yield "value", engine.write(sql, question.text)
+            yield "value", engine.write(sql, question.text, place)
             return
         kind = "head"
-        for batch in engine.rows(sql, question.text):
+        for batch in engine.rows(sql, question.text, place):
             yield kind, batch
             kind = "rows"
 
