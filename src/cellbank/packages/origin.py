@@ -25,6 +25,8 @@ from cellbank.storage.store import Store
 class Origin:
     """The remote of a package of which only the metadata is installed.
 
+    Settings are read whenever something is asked for: nodes live for as long as a notebook.
+
     Parameters
     ----------
     store
@@ -33,8 +35,6 @@ class Origin:
         The package.
     installed
         What of it is installed, and where it came from.
-
-    Settings are read whenever something is asked for: nodes live for as long as a notebook.
     """
 
     def __init__(self, store: Store, package: Package, installed: Installed) -> None:
