@@ -209,11 +209,18 @@ def _dated(item: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
 
 
 def connect(spill: str) -> AbstractContextManager[Any]:
-    """Return a DuckDB with one thread, so that files come out the same.
+    """Return a DuckDB that writes the same files from the same rows, wherever these come from.
 
     `spill` is the folder for what does not fit in memory.
     """
-    return opened(spill, threads=1, preserve_insertion_order=True, memory_limit="512MB")
+    return opened(
+        spill,
+        threads=1,
+        preserve_insertion_order=True,
+        memory_limit="512MB",
+        # Else columns of another table that have no gap would be written as such that cannot.
+        disabled_optimizers="statistics_propagation",
+    )
 
 
 def json_lines(lines: Lines, columns: Mapping[str, str]) -> str:
