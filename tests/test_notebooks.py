@@ -12,6 +12,7 @@ from ast import literal_eval
 from pathlib import Path
 from typing import Any
 
+import nbconvert
 import nbformat
 import pytest
 
@@ -23,6 +24,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 WALKTHROUGH = NOTEBOOKS / "walkthrough.ipynb"
 IMAGES = NOTEBOOKS / "images.ipynb"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
 # In a process of its own: what the kernel's client warns of is not ours.
 EXECUTE = """
 import sys, nbclient, nbformat
@@ -37,6 +39,7 @@ class Shown:
     """An executed notebook: what the cell with certain code showed."""
 
     def __init__(self, book: Any) -> None:
+        self.book = book
         self._cells = [cell for cell in book.cells if cell.cell_type == "code"]
 
     def text(self, code: str) -> str:
@@ -60,8 +63,15 @@ class Shown:
 
     def results(self) -> list[dict[str, Any]]:
         """Return what cells ended with, in all forms."""
+        return self._data("execute_result")
+
+    def displayed(self) -> list[dict[str, Any]]:
+        """Return what cells displayed beside what they ended with, in all forms."""
+        return self._data("display_data")
+
+    def _data(self, kind: str) -> list[dict[str, Any]]:
         outputs = [output for cell in self._cells for output in cell.outputs]
-        return [dict(o.data) for o in outputs if o.output_type == "execute_result"]
+        return [dict(o.data) for o in outputs if o.output_type == kind]
 
 
 def executed_by_a_reader(book: Path, family: Family, folder: Path, **more: str) -> Shown:
@@ -151,13 +161,19 @@ def test_images_are_looked_at_in_one_call_each(family: Family, tmp_path: Path) -
     assert "objects fetched" in shown.text("cellbank.install(")
     assert "98.8 2017-10-16 ['plate_3500001464_well_E6']\n" == shown.text("print(field.info.")
     assert shown.text("print(image)").startswith("<Image ZCYX 8 × 7 × 48 × 72 uint16, CMDRP_2")
-    package, read, projected, figure, viewer, table = shown.results()
+    package, read, projected, figure, table = shown.results()
     assert "<details" in package["text/html"]
     assert ["(4, 48, 72)", "(48, 72)"] == [read["text/plain"], projected["text/plain"]]
     assert "image/png" in figure
-    assert {WIDGET, "image/png", "text/plain"} <= viewer.keys()
     assert "passage" in table["text/html"]
     assert shown.text("print(crop)").startswith("<Crop of cell ")
+    *_, still, viewer = shown.displayed()
+    assert {"image/png", "text/html"} == still.keys()
+    assert {WIDGET, "text/plain"} == viewer.keys()
+    # A page that is made of it shows the picture, though the widget's state was kept.
+    assert viewer[WIDGET]["model_id"] in shown.book.metadata.widgets[STATE]["state"]
+    page, _ = nbconvert.HTMLExporter().from_notebook_node(shown.book)
+    assert re.search(r"data-cellbank-still=\S+", still["text/html"])[0].rstrip(">") in page
 
 
 # --- the notebooks as they are kept

@@ -131,8 +131,16 @@ def test_jupyterlab_shows_the_package_and_the_viewer_has_its_keys(lab: str, note
         page.locator(".jp-Notebook .jp-CodeCell .cm-content").last.click()
         run(page)
         expect(page.locator(".jp-OutputArea-output", has_text="z is 7 False")).to_be_visible()
+        still = page.locator("[data-cellbank-still]")
+        expect(still).to_be_hidden()
         page.keyboard.press("Control+s")
         saved = _saved(notebook, "image/png")
+        # Without the kernel, and opened again.
+        for session in page.request.get(f"{lab}/api/sessions").json():
+            page.request.delete(f"{lab}/api/sessions/{session['id']}")
+        page.goto(f"{lab}/lab/tree/look.ipynb?reset")
+        expect(page.get_by_text("model not found")).to_be_visible(timeout=60_000)
+        expect(still).to_be_visible()
         page.context.close()
     assert [] == [url for url in foreign if not url.startswith(lab.replace("http", "ws"))]
     assert base64.b64decode(saved).startswith(b"\x89PNG")

@@ -25,6 +25,7 @@ from tests.images.viewer_page import WITH_WEBGL, Answer, chromium, needs_chromiu
 from tests.images.viewer_page import page as page_of
 
 KERNEL = threading.Lock()
+WIDGET = "application/vnd.jupyter.widget-view+json"
 LABELS = (np.arange(20 * 30).reshape(20, 30) // 77).astype(np.uint16)
 SCRIPT = """
 import widget from "/widget.js";
@@ -39,7 +40,12 @@ class Model {
   save_changes() { this.saved.push(structuredClone(this.state)); }
   on(name, act) { (this.heard[name] ??= []).push(act); }
   off(name, act) { this.heard[name] = this.heard[name].filter((one) => one !== act); }
-  async send(content) {
+  async send(content, { iopub }) {
+    if (window.restarted) {
+      // Another kernel: it does not know what it is asked, and is idle again.
+      for (const execution_state of ["busy", "idle"]) iopub.status({ content: { execution_state } });
+      return;
+    }
     const answer = await fetch("/kernel", { method: "POST", body: JSON.stringify(content) });
     const bytes = await answer.arrayBuffer();
     const head = new DataView(bytes).getUint32(0, true);
@@ -51,6 +57,10 @@ class Model {
 }
 window.model = new Model(await (await fetch("/state")).json());
 const el = document.getElementById("view");
+const still = document.createElement("img");
+still.dataset.cellbankStill = window.model.get("options").still;
+still.alt = "still";
+el.before(still);
 window.end = widget.render({ model: window.model, el });
 """
 
@@ -100,18 +110,38 @@ def test_the_state_is_kept_true_to_the_image(viewer: Viewer) -> None:
         viewer.outlines = ["nuclei"]
 
 
-def test_a_saved_notebook_keeps_a_still_picture(viewer: Viewer) -> None:
+def test_a_saved_notebook_keeps_a_still_picture_beside_the_widget(
+    viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: shown.append(data))
     viewer.channels = [{"on": True, "color": "cyan", "low": 0, "high": 1000}, {"on": False}]
     viewer.outlines = ["cells"]
-    data, _ = viewer._repr_mimebundle_()
-    assert "application/vnd.jupyter.widget-view+json" in data
-    assert "<Viewer of <Image ZCYX 3 × 2 × 20 × 30 uint16, DNA, membrane>>" == data["text/plain"]
-    still = np.asarray(Pillow.open(io.BytesIO(base64.b64decode(data["image/png"]))))
+    viewer._ipython_display_()
+    beside, widget = shown
+    assert {WIDGET, "text/plain"} == widget.keys()
+    assert "<Viewer of <Image ZCYX 3 × 2 × 20 × 30 uint16, DNA, membrane>>" == widget["text/plain"]
+    assert f' data-cellbank-still="{viewer.options["still"]}"' in beside["text/html"]
+    coded = base64.b64decode(beside["text/html"].partition("base64,")[2].partition('"')[0])
+    assert (30, 20) == Pillow.open(io.BytesIO(coded)).size
+    still = np.asarray(Pillow.open(io.BytesIO(base64.b64decode(beside["image/png"]))))
     expected = np.floor(255 * np.clip(STACK[1, 0] / 1000, 0, 1) + 0.5)
     edges = images.outlines(LABELS)
     assert edges.any()
     assert np.abs(still[..., 1][~edges] - expected[~edges]).max() <= 1
     assert (255, 255, 255) == tuple(still[edges][0])
+    # Who asks for one bundle has both in it.
+    assert {WIDGET, "text/plain", "image/png"} == viewer._repr_mimebundle_()[0].keys()
+
+
+def test_a_damaged_image_leaves_no_still_picture(
+    viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: shown.append(data))
+    monkeypatch.setattr(viewer, "picture", lambda: images.open(io.BytesIO(b"no")))
+    viewer._ipython_display_()
+    assert [{WIDGET, "text/plain"}] == [data.keys() for data in shown]
 
 
 def test_what_cannot_be_shown_is_said_at_once() -> None:
@@ -137,6 +167,8 @@ def test_a_record_brings_its_segmentations_and_the_names_of_its_dyes(tmp_path: P
     viewer = cellbank.cells.record(cellbank.load("lab/cells/fovs/f")).show(outlines="cell")
     assert ["H3342", "EGFP"] == [channel["name"] for channel in viewer.channels]
     assert (["cell"], "f") == (viewer.outlines, viewer.options["title"])
+    for node in ("fovs/f/image", "fovs/f/image/load"):
+        assert "f" == show(cellbank.load(f"lab/cells/{node}")).options["title"]
     (note,) = viewer.options["notes"]
     assert note.startswith("nuclei: these labels are 5 × 30 pixels")
     assert (255, 255, 255) == tuple(viewer.picture()[images.outlines(LABELS)][0])
@@ -212,6 +244,44 @@ def test_browser_and_kernel_show_the_same_and_follow_each_other(
     shown.evaluate("() => end()")
     expect(shown.locator("canvas")).to_have_count(0)
     assert [0] == shown.evaluate("() => [Object.values(model.heard).flat().length]")
+
+
+@needs_chromium
+def test_the_still_picture_is_seen_where_the_widget_is_not(shown: Page) -> None:
+    still, root = shown.get_by_alt_text("still"), shown.locator(".cellbank-viewer")
+    expect(root).to_have_attribute("data-ready", "true")
+    expect(root).to_be_visible()
+    expect(still).to_be_hidden()
+    shown.evaluate("() => end()")
+    expect(still).to_be_visible()
+    # In a page made of a saved notebook, where no kernel is.
+    shown.evaluate(
+        """async () => {
+            const { default: widget } = await import("/widget.js");
+            const el = document.getElementById("view");
+            el.replaceChildren();
+            el.className = "jupyter-widgets-disconnected";
+            widget.render({ model, el });
+        }"""
+    )
+    expect(still).to_be_visible()
+    expect(root).to_have_count(0)
+
+
+@needs_chromium
+@pytest.mark.parametrize("known", [True, False])
+def test_a_kernel_that_was_restarted_is_told(known: bool, shown: Page) -> None:
+    expect(shown.locator(".cellbank-viewer")).to_have_attribute("data-ready", "true")
+    if known:
+        shown.evaluate(
+            "() => document.getElementById('view').className = 'jupyter-widgets-disconnected'"
+        )
+    else:
+        shown.evaluate("() => window.restarted = true")
+    shown.evaluate("() => model.set('projection', 'max')")
+    expect(shown.get_by_role("alert")).to_have_text(
+        "membrane, all Z: the kernel does not have this image any more: run the cell again"
+    )
 
 
 @needs_chromium

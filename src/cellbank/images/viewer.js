@@ -533,28 +533,28 @@ class Viewer {
     const got = await Promise.allSettled(requests.map((request) => this.planes.get(request)));
     if (this.gone) return;
     const planes = new Map();
-    const failures = [];
+    const failures = new Map();
     const form = ({ width, height }) => `${width} × ${height}`;
     const first = got.find(({ value }) => value)?.value;
     got.forEach(({ value, reason }, at) => {
       const fits = value && form(value) === form(first);
       const why = value ? `${form(value)} pixels, not ${form(first)}` : (reason?.message ?? reason);
-      if (!fits) failures.push(`${this.#nameOf(requests[at])}: ${why}`);
+      if (!fits) failures.set(why, [...(failures.get(why) ?? []), this.#nameOf(requests[at])]);
       // What failed is not asked for again until something else is to be seen.
       planes.set(JSON.stringify(requests[at]), fits ? value : null);
     });
     // Blame for what is no longer wished is left out.
-    if (this.again && failures.length) return;
+    if (this.again && failures.size) return;
     this.shown = { place, planes };
-    this.#say(failures);
+    const where = place.z === "max" ? "all Z" : `Z ${place.z}`;
+    this.#say([...failures].map(([why, names]) => `${names.join(", ")}, ${where}: ${why}`));
     this.draw();
     this.#sync();
     this.emit("drawn", { z, t, projection });
   }
 
-  #nameOf(request) {
-    const place = request.z === "max" ? "all Z" : `Z ${request.z}`;
-    return `${request.name ?? this.state.channels[request.c].name}, ${place}`;
+  #nameOf({ name, c }) {
+    return name ?? this.state.channels[c].name;
   }
 
   /** Ask for the neighbours of the slice, while there is nothing else to do. */

@@ -1,6 +1,7 @@
 """An image in a notebook, to look through: the viewer as a widget, its planes from this process."""
 
 import base64
+import secrets
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ from cellbank.images.overlays import outlines as edges_of
 from cellbank.images.scaling import shrink
 from cellbank.images.viewing import Viewed, little_endian, misfit, outlined, viewer_source
 from cellbank.model.errors import BadInput, CellbankError
+from cellbank.notebook.markup import element, visible
 from cellbank.notebook.panels import pictured
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 STILL: Final = 384
 """Pixels of the still picture that a saved notebook keeps."""
+_MARK: Final = "data_cellbank_still"
+"""Attribute by which the widget finds the still picture beside it, as `element` takes it."""
 _STATE: Final = ("name", "on", "color", "low", "high")
 
 Labels = Mapping[str, Any]
@@ -114,11 +118,18 @@ def _image_of(thing: Any) -> tuple["Image", dict[str, "Image"], str]:
         brings = found.segmentation_images() if found.kind == "fov" else {}
         return found.image, brings, found.id
     if hasattr(found, "used") and hasattr(found, "pixels"):
-        return found, {}, ""
+        return found, {}, _called(found)
     if isinstance(found, np.ndarray):
         advice = "Write it with cellbank.images.write_ome_tiff and open that."
         raise BadInput("the viewer shows images, not arrays", advice)
-    return images.open(found), {}, ""
+    opened = images.open(found)
+    return opened, {}, _called(opened)
+
+
+def _called(image: "Image") -> str:
+    """Return the name of the record that an image in a package is of; nothing for other files."""
+    record, _, file = image.name.rpartition("/image/")
+    return record.rpartition("/")[2] if file == "load" else ""
 
 
 class Viewer(anywidget.AnyWidget):
@@ -160,7 +171,7 @@ class Viewer(anywidget.AnyWidget):
         self._viewed = viewed
         self._channel_count = len(viewed.options["channels"])
         super().__init__(
-            options=viewed.options | {"renderer": renderer},
+            options=viewed.options | {"renderer": renderer, "still": secrets.token_hex(8)},
             z=viewed.sizes["Z"] // 2,
             channels=[_state(channel) for channel in viewed.options["channels"]],
         )
@@ -231,18 +242,45 @@ class Viewer(anywidget.AnyWidget):
                 picture[edges_of(plane)] = (255 * color + 0.5).astype(np.uint8)
         return picture
 
+    def _ipython_display_(self) -> None:
+        """Show a still picture, and the widget, which hides the picture once it draws itself.
+
+        Not in one bundle: who knows widgets, but has no kernel for this one, shows neither then.
+        """
+        from IPython.display import display
+
+        still, bundle = self._still(), super()._repr_mimebundle_()
+        if still and bundle:
+            html = element(
+                "img",
+                src=f"data:image/webp;base64,{still['image/webp']}",
+                alt=visible(f"still picture of {self._viewed.options['title']}", 200),
+                style="max-width:100%;background:#000",
+                **{_MARK: self.options["still"]},
+            )
+            display({"text/html": html, "image/png": still["image/png"]}, raw=True)
+        if bundle:
+            display(bundle[0], metadata=bundle[1], raw=True)
+
     def _repr_mimebundle_(self, **_: Any) -> Any:
-        """Return the widget, and beside it a still picture for where no kernel runs."""
+        """Return the widget with a still picture, for those who ask for one bundle."""
         bundle = super()._repr_mimebundle_()
         if bundle is None:
             return None
         data, metadata = bundle
+        return data | {k: v for k, v in self._still().items() if k == "image/png"}, metadata
+
+    def _still(self) -> dict[str, str]:
+        """Return what the state shows as a small picture in base64; nothing if it is damaged."""
         try:
             picture = shrink(self.picture(), STILL)
-        except CellbankError:
-            return data, metadata
-        png = imagecodecs.png_encode(picture, level=9)
-        return data | {"image/png": base64.b64encode(png).decode()}, metadata
+        except (CellbankError, OSError):
+            return {}
+        made = {
+            "image/png": imagecodecs.png_encode(picture, level=9),
+            "image/webp": imagecodecs.webp_encode(picture, level=90, lossless=False),
+        }
+        return {name: base64.b64encode(data).decode() for name, data in made.items()}
 
     def __repr__(self) -> str:
         return f"<Viewer of {self._viewed.image!r}>"
