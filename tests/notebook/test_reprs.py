@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -193,6 +194,55 @@ def test_images_that_are_far_away_are_not_fetched_to_be_looked_at(
     assert not package.fovs[0][0].fetched
     package.fovs[0][0]()
     assert 1 == len(shown(package.fovs).all("img"))
+
+
+def test_an_image_in_a_folder_has_its_picture_where_its_files_are_here(
+    tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = images.open(io.BytesIO(ome()))
+    folder = tmp_path / "files"
+    for name in ("a.ome.zarr", "deep/b.zarr", "fovs/1/image"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        image.save(tmp_path / "made.zarr", overwrite=True)
+        shutil.move(tmp_path / "made.zarr", folder / name)
+    built(tmp_path, {"fovs/1/info/load": b"{}"})
+    cellbank.push("lab/cells", f"{tmp_path}/remote")
+    package = cellbank.load("lab/cells")
+    paths = ["a.ome.zarr", "deep/b.zarr", "fovs/1/image"]
+    assert [f"thumbnail of {path}" for path in paths] == [
+        one["alt"] for one in shown(package).all("img")
+    ]
+    # Its parts are no images.
+    for thing in (package["a.ome.zarr"], cellbank.cells.record(package.fovs[0])):
+        assert 1 == len(shown(thing).all("img"))
+    assert [] == shown(package["a.ome.zarr/0"]).all("img")
+    # Two of them are the same bytes.
+    assert 4 == len(decoded)
+    monkeypatch.setattr(pictures, "MAX_FILES", 2)
+    assert 3 == shown(package).text.count("large")
+    monkeypatch.setenv("CELLBANK_HOME", f"{tmp_path}/other")
+    cellbank.install("lab/cells", f"{tmp_path}/remote", metadata_only=True)
+    monkeypatch.setattr(pictures, "MAX_FILES", 20)
+    far = cellbank.load("lab/cells")
+    for thing, count in ((far, 3), (far["a.ome.zarr"], 1)):
+        found = shown(thing)
+        assert [] == found.all("img")
+        said = [span["aria-label"] for span in found.all("span") if span.get("role") == "img"]
+        assert ["not here: It is fetched when it is loaded."] * count == said
+
+
+def test_a_picture_shows_the_channels_that_are_in_use(tmp_path: Path, decoded: list[str]) -> None:
+    told = [{"dye_name": "H3342", "use": True}, {"dye_name": "EGFP", "use": False}]
+    files = {
+        "fovs/1/image/load": ome(),
+        "fovs/1/info/load": json.dumps({"channels": told}).encode(),
+    }
+    one = shown(cellbank.cells.record(built(tmp_path, files).fovs[0])).all("img")
+    told[1]["use"] = True
+    files["fovs/1/info/load"] = json.dumps({"channels": told}).encode()
+    other = shown(cellbank.cells.record(built(tmp_path, files).fovs[0])).all("img")
+    assert one[0]["src"] != other[0]["src"]
+    assert 2 == len(decoded)
 
 
 def test_labels_have_colours_of_their_own(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class Model {
   async send(content, { iopub }) {
     if (window.restarted) {
       // Another kernel: it does not know what it is asked, and is idle again.
-      for (const execution_state of ["busy", "idle"]) iopub.status({ content: { execution_state } });
+      for (const state of ["busy", "idle"]) iopub.status({ content: { execution_state: state } });
       return;
     }
     const answer = await fetch("/kernel", { method: "POST", body: JSON.stringify(content) });

@@ -108,7 +108,7 @@ def pictured(thing: Any) -> Any:
     if not isinstance(thing, (DataNode, GroupNode)):
         return thing
     _, _, *part = thing._path.split("/") if thing._path.count("/") else ["", ""]
-    if part[:1] not in ([], ["image"]):
+    if part not in ([], ["image"], ["image", "load"]):
         return images.open(thing)
     try:
         from cellbank import cells

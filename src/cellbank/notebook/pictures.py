@@ -1,16 +1,21 @@
 """Thumbnails for trees: few, in little time, each made once and kept on this disk."""
 
 import base64
+import re
 import time
+import warnings
+from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from cellbank import config as _config
-from cellbank import images
 from cellbank.images.image import Image
+from cellbank.model.digest import digest_of
 from cellbank.model.errors import CellbankError
 from cellbank.model.manifest import Entry
 from cellbank.notebook.markup import LINE, QUIET, Html, element, joined, visible
-from cellbank.packages.nodes import DataNode, View
+from cellbank.notebook.panels import pictured
+from cellbank.packages.nodes import DataNode, GroupNode, View
 from cellbank.packages.opening import open_cache
 
 MOST: Final = 24
@@ -22,14 +27,35 @@ MAX_BYTES: Final = 90_000
 """Of all pictures of one answer."""
 MAX_READ: Final = 160_000_000
 """Bytes of pixels: an image of which more must be read for a thumbnail gets none here."""
+MAX_FILES: Final = 20_000
+"""An image in a folder that has more of them gets none here."""
+_HEADS: Final = ("zarr.json", ".zattrs")
+_FOLDER: Final = re.compile(r"\.zarr$|^[^/]+/[^/]+/image(/load)?$", re.IGNORECASE)
 _PLANES: Final = 7
-_VERSION: Final = "v1"
+_VERSION: Final = "v2"
 """Part of the key: a thumbnail that is made in another way has another one."""
 
 
-def is_picture(entry: Entry) -> bool:
-    """Whether an entry is an image by its file name."""
-    return entry.name.lower().endswith((".tif", ".tiff"))
+def pictured_path(entry: Entry) -> str:
+    """Return the path of the image that an entry is or stands at the head of; else nothing.
+
+    A TIFF is known by its file name. An OME-Zarr is a folder that is called so, or the image of a
+    record; its metadata are at its head.
+    """
+    if entry.name.lower().endswith((".tif", ".tiff")):
+        return entry.path
+    folder, _, name = entry.path.rpartition("/")
+    is_head = name in _HEADS and _FOLDER.search(folder)
+    return folder if is_head else ""
+
+
+_ASK: Final = "Ask for it: cellbank.images.open(node).plot()"
+
+
+def is_image(view: View, path: str) -> bool:
+    """Whether a group is an OME-Zarr."""
+    found = (view.reader.find(f"{path}/{head}") for head in _HEADS)
+    return any(pictured_path(entry) == path for entry in found if entry)
 
 
 class Pictures:
@@ -58,32 +84,50 @@ class Pictures:
         """Return the thumbnail of an image; nothing if there is no path."""
         if not path:
             return Html()
-        node = DataNode(self._view, path)
         if self._given >= MOST or self._bytes > MAX_BYTES:
             self.left += 1
             return Html()
-        key = f"thumbnails/{node.digest}-{size}{'-labels' * _is_labels(path)}-{_VERSION}"
+        parts = list(islice(self._parts(path), MAX_FILES + 1))
+        key = f"thumbnails/{_digest(path, parts)}-{size}{'-labels' * _is_labels(path)}-{_VERSION}"
         made = self._cache.get(key)
         if made is None:
-            if not node.fetched:
+            if len(parts) > MAX_FILES:
+                return self._place(size, "large", _ASK)
+            if self._view.lacking(parts):
                 return self._place(size, "not here", "It is fetched when it is loaded.")
             if time.monotonic() + self._longest > self._end:
                 self.left += 1
                 return Html()
             try:
-                made = self._made(node, size)
+                made = self._made(path, size)
             except (CellbankError, OSError) as error:
                 return self._place(size, "damaged", str(error))
             if made is None:
-                return self._place(size, "large", "Ask for it: cellbank.images.open(node).plot()")
+                return self._place(size, "large", _ASK)
             self._cache.put(key, made)
         self._given += 1
         self._bytes += len(made) * 4 // 3
         return picture(made, f"thumbnail of {path}")
 
-    def _made(self, node: DataNode, size: int) -> bytes | None:
+    def _parts(self, path: str) -> Iterator[Entry]:
+        """Yield what a picture depends on: the entries of the image, and what is known of it."""
+        reader = self._view.reader
+        entry = reader.find(path)
+        yield from [entry] if entry else reader.under(path)
+        if _FOLDER.search(path):
+            info = reader.find("/".join([*path.split("/")[:2], "info", "load"]))
+            yield from [info] if info else []
+
+    def _made(self, path: str, size: int) -> bytes | None:
         begun = time.monotonic()
-        made = thumbnail(images.open(node), size, labels=_is_labels(node._path))
+        is_entry = self._view.reader.find(path)
+        node = DataNode(self._view, path) if is_entry else GroupNode(self._view, path)
+        with warnings.catch_warnings():
+            # Who only looks at a tree did not ask what is strange about one of its records.
+            warnings.simplefilter("ignore")
+            # The image of a record knows which of its channels are in use.
+            image = pictured(node)
+        made = thumbnail(image, size, labels=_is_labels(path))
         self._longest = max(self._longest, time.monotonic() - begun)
         return made
 
@@ -135,6 +179,12 @@ def _cost(image: Image, size: int) -> int:
     height, width = (fitting or image.levels)[-1] if fitting else image.levels[0]
     planes = min(image.sizes.get("Z", 1), _PLANES) * len(image.used)
     return height * width * planes * image.sizes.get("S", 1) * image.dtype.itemsize
+
+
+def _digest(path: str, parts: list[Entry]) -> str:
+    """Return what tells one picture from another."""
+    lines = [f"{one.path.removeprefix(path)} {one.digest}" for one in parts]
+    return parts[0].digest if len(parts) == 1 else digest_of("\n".join(lines).encode())
 
 
 def _is_labels(path: str) -> bool:

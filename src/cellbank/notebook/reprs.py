@@ -77,7 +77,7 @@ def _title(kind: str, name: str, said: str = "") -> Html:
 
 
 def _group(group: GroupNode) -> Iterator[Html]:
-    from cellbank.notebook.pictures import Pictures
+    from cellbank.notebook.pictures import Pictures, is_image
     from cellbank.notebook.tree import Counted, Tree
 
     view, path = group._view, group._path
@@ -89,16 +89,18 @@ def _group(group: GroupNode) -> Iterator[Html]:
     else:
         yield _title("group", f"{view.label}/{path}", counted.amounts(counted.root))
     pictures = Pictures(view)
+    if is_image(view, path):
+        yield pictures.of(path, MIDDLE)
     yield Tree(counted, pictures).html()
     yield pictures.note()
 
 
 def _data(node: DataNode) -> Iterator[Html]:
-    from cellbank.notebook.pictures import Pictures, is_picture
+    from cellbank.notebook.pictures import Pictures, pictured_path
 
     entry = node.entry
     yield _title("data", f"{node._view.label}/{entry.path}")
-    if is_picture(entry):
+    if pictured_path(entry) == entry.path:
         yield Pictures(node._view).of(entry.path, MIDDLE)
     rows = [("file name", entry.name), ("size", sized(entry.size)), ("digest", entry.digest)]
     yield table([(name, visible(value, VALUE)) for name, value in rows])
@@ -175,12 +177,14 @@ def _is_far(image: "Image") -> bool:
 
 def _record(record: "Record") -> Iterator[Html]:
     from cellbank.cells.kinds import relations_of
-    from cellbank.notebook.pictures import Pictures
+    from cellbank.notebook.pictures import Pictures, is_image
 
     node = record.node
     yield _title(record.kind, record.id, f"of {node._view.label}")
-    if "image/load" in node:
-        yield Pictures(node._view).of(f"{node._path}/image/load", MIDDLE)
+    for part in ("image/load", "image"):
+        path = f"{node._path}/{part}"
+        if node._view.reader.find(path) or is_image(node._view, path):
+            yield Pictures(node._view).of(path, MIDDLE)
     document = record.info.as_dict()
     relations = relations_of(record.kind)
     yield table(list(_rows({k: v for k, v in document.items() if k not in relations})), "info")

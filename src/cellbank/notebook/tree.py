@@ -6,7 +6,7 @@ from typing import Final
 
 from cellbank.model.manifest import Entry
 from cellbank.notebook.markup import CODE, QUIET, Html, amount, element, sized, visible
-from cellbank.notebook.pictures import Pictures, is_picture
+from cellbank.notebook.pictures import Pictures, pictured_path
 
 CHILDREN: Final = 12
 """So many children of a group are shown; then how many more there are."""
@@ -39,8 +39,9 @@ class Place:
         """Count an entry that lies here."""
         self.entries += 1
         self.bytes += entry.size
-        if not self.picture and is_picture(entry):
-            self.picture = entry.path
+        if not self.picture:
+            found = pictured_path(entry)
+            self.picture = found if self.is_group or found == entry.path else ""
 
     def child(self, name: str, *, is_group: bool) -> "Place":
         """Return the child of a name; entries come in order, so it is the last or a new one."""

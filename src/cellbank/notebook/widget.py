@@ -247,8 +247,9 @@ class Viewer(anywidget.AnyWidget):
 
         Not in one bundle: who knows widgets, but has no kernel for this one, shows neither then.
         """
-        from IPython.display import display
+        from IPython import display as shown
 
+        display: Any = shown.display
         still, bundle = self._still(), super()._repr_mimebundle_()
         if still and bundle:
             html = element(
