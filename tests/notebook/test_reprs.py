@@ -229,6 +229,9 @@ def test_an_image_in_a_folder_has_its_picture_where_its_files_are_here(
         assert [] == found.all("img")
         said = [span["aria-label"] for span in found.all("span") if span.get("role") == "img"]
         assert ["not here: It is fetched when it is loaded."] * count == said
+    found = shown(images.open(far["a.ome.zarr"]))
+    assert "It is not on this disk" in found.text
+    assert [] == found.all("img")
 
 
 def test_a_picture_shows_the_channels_that_are_in_use(tmp_path: Path, decoded: list[str]) -> None:

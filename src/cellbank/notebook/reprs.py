@@ -172,6 +172,8 @@ def _is_far(image: "Image") -> bool:
     from cellbank.storage.pieces import RemoteFile
 
     source = getattr(image.pixels, "_source", None)
+    if isinstance(source, GroupNode):
+        return bool(source._view.lacking(source._view.reader.under(source._path)))
     return isinstance(getattr(source, "_file", source), RemoteFile)
 
 
