@@ -10,6 +10,7 @@ import pytest
 import cellbank
 from cellbank.model.errors import (
     BadInput,
+    Conflict,
     NewerFormat,
     NotFound,
     OtherContent,
@@ -213,6 +214,20 @@ def test_a_file_that_was_changed_so_that_it_is_none_is_refused(
 def test_without_a_file_there_is_nothing_to_bring() -> None:
     with pytest.raises(NotFound, match="cellbank lock"):
         cellbank.sync()
+
+
+def test_what_is_no_lock_file_is_not_replaced(locked: Path, here: Path) -> None:
+    (here / "wells.csv").write_text("well,cells\n")
+    with pytest.raises(Conflict, match="is no lock file"):
+        cellbank.lock(CELLS, "wells.csv")
+    assert "well,cells\n" == (here / "wells.csv").read_text()
+    with pytest.raises(BadInput, match="is a folder"):
+        cellbank.lock(CELLS, here)
+    # One that was damaged is written anew, and so is one of another name.
+    locked.write_text("<<<<<<< HEAD")
+    assert cellbank.lock(CELLS).changed
+    cellbank.lock(CELLS, "needs.json")
+    assert not cellbank.lock(CELLS, "needs.json").changed
 
 
 def test_what_is_only_here_cannot_be_locked(nuclei: object) -> None:

@@ -21,6 +21,7 @@ def ids(where: str, **how) -> list[str]:
         ("PASSAGE = 30", [1]),
         ("kind = 'exp' and good", [1]),
         ("kind <> 'exp'", [3, 6]),
+        ("good", [1, 3, 6]),
         ("list_contains(numbers, 2)", [1, 2]),
         ("len([n for n in numbers if n > 1]) = 1", [1, 2]),
         ("len(list_filter(numbers, lambda n: n > passage)) = 0", [1, 2, 3, 5, 6]),
@@ -203,6 +204,10 @@ def test_all_columns_of_several_packages_name_the_package_once() -> None:
     [
         ("line = AICS", "Texts stand in single quotes: 'AICS'."),
         ("passage >", "What can be asked: cellbank query REF --describe"),
+        # What a shell leaves of `--where passage>40` without quotes, and the like.
+        ("passage", "put all of it in quotes"),
+        ("wells.passage", "put all of it in quotes"),
+        ("30", "put all of it in quotes"),
         ("id IN (SELECT id FROM read_csv('/etc/passwd'))", "files and settings are out of reach"),
     ],
 )

@@ -50,7 +50,7 @@ def lock(
     refs
         One reference or several.
     path
-        The file; what is there is replaced.
+        The file; a lock file that is there is replaced.
     from_
         Where packages are that are not installed: a URL, a folder or the name of a remote.
 
@@ -63,6 +63,8 @@ def lock(
     ------
     BadInput
         A package is only in this store, or a part is named.
+    Conflict
+        What is there already is no lock file.
     PackageNotFound, RevisionNotFound
         It is not at the remote.
     """

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -11,7 +10,7 @@ import msgspec
 
 from cellbank.model import canonical
 from cellbank.model.digest import is_digest
-from cellbank.model.errors import BadInput, CellbankError, NewerFormat, NotFound
+from cellbank.model.errors import BadInput, CellbankError, Conflict, NewerFormat, NotFound
 from cellbank.model.reference import Reference
 from cellbank.model.want import Want, want_from, want_to
 from cellbank.storage import disk
@@ -135,11 +134,31 @@ def read_lock(path: str) -> dict[str, Locked]:
 
 
 def write_lock(path: str, packages: Mapping[str, Locked]) -> bool:
-    """Write a lock file, whole or not at all; return whether that changed it."""
+    """Write a lock file, whole or not at all; return whether that changed it.
+
+    Raises `BadInput`: A folder is there. Raises `Conflict`: What is there is no lock file.
+    """
     data = encode_lock(packages)
-    with suppress(FileNotFoundError):
-        if read_file(path) == data:
-            return False
+    try:
+        there = read_file(path)
+    except FileNotFoundError:
+        there = b""
+    except IsADirectoryError:
+        raise BadInput(f"{path} is a folder", "Name a file.") from None
+    if there == data:
+        return False
+    _check_replaceable(path, there)
     folder = os.path.dirname(os.path.abspath(path))
     disk.replace_whole(os.path.abspath(path), data, folder)
     return True
+
+
+def _check_replaceable(path: str, there: bytes) -> None:
+    """Keep what somebody else may need: only a lock file, whole or broken, is replaced."""
+    if not there or path.endswith(".lock"):
+        return
+    try:
+        decode_lock(there, path)
+    except BadInput:
+        what = f"{path} is there already, and is no lock file"
+        raise Conflict(what, "Choose another name. Nothing was written.") from None

@@ -5,7 +5,9 @@ expression each, with nothing behind it.
 """
 # ruff: noqa: S608
 
+import re
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -16,6 +18,9 @@ from cellbank.model.names import near
 from cellbank.questions import views
 from cellbank.questions.engine import Engine
 from cellbank.questions.question import Question, bad
+
+_ALONE: Final = re.compile(r'[\w."]+').fullmatch
+_COMPARE: Final = "Compare it with something, and put all of it in quotes: \"passage > 40\"."
 
 
 def kind_asked(engine: Engine, kind: str) -> str:
@@ -65,7 +70,7 @@ def short_sql(engine: Engine, question: Question) -> Short:
     """Return the SQL of a question in the short form; raises `BadQuestion`."""
     group = kind_asked(engine, question.kind)
     resolver = _resolver(engine, group, question)
-    where = _told(resolver.condition, question.where) if question.where.strip() else None
+    where = _condition(engine, resolver, group, question.where) if question.where.strip() else None
     columns = [_told(resolver.column, one) for one in question.columns]
     groups = [_told(resolver.column, one) for one in question.group_by]
     if groups:
@@ -93,8 +98,21 @@ def ids_sql(engine: Engine, kind: str, where: str, *, steady: bool = False) -> s
     """Return the SQL of the ids of the records that fit a condition."""
     group = kind_asked(engine, kind)
     question = Question(where=where, kind=group, steady=steady)
-    part = _told(_resolver(engine, group, question).condition, where)
+    part = _condition(engine, _resolver(engine, group, question), group, where)
     return _checked(engine, _fitting(engine, group, part), question)
+
+
+def _condition(engine: Engine, resolver: Resolver, group: str, said: str) -> Part:
+    """Return a condition with its names resolved; raises `BadQuestion`.
+
+    A name alone must hold true and false: of `--where passage>40` without quotes a shell leaves
+    `passage`, and SQL would take every number but 0 for true.
+    """
+    part = _told(resolver.condition, said)
+    if _ALONE(said.strip()):
+        if engine.kind(part.sql, _from(engine, group, [part])).id != "boolean":
+            raise bad(said, f"{said.strip()} alone is no condition", advice=_COMPARE)
+    return part
 
 
 def _resolver(engine: Engine, group: str, question: Question) -> Resolver:

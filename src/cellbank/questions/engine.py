@@ -141,6 +141,10 @@ class Engine:
         result = self._database.execute(f"SELECT * FROM {source} LIMIT 0")  # noqa: S608  ours
         return {name: kind_of(kind) for name, kind, *_ in result.description or []}
 
+    def kind(self, sql: str, source: str) -> Kind:
+        """Return what an expression of ours holds; `source` stands behind its FROM."""
+        return self._columns_in(f"(SELECT {sql} AS it FROM {source})")["it"]  # noqa: S608  ours
+
     def fields(self, name: str) -> dict[str, list[str]]:
         """Return the columns of a table, and the fields of the structs that each is a list of."""
         return {column: kind.fields for column, kind in self.columns(name).items()}
