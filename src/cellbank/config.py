@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -74,12 +75,20 @@ class Config(msgspec.Struct, frozen=True):
             return remote.rstrip("/")
         if os.sep in remote or remote.startswith((".", "~")) or Path(remote).exists():
             return str(Path(remote).expanduser().absolute())
-        raise RemoteNotFound(remote)
+        raise RemoteNotFound(remote, _advice_for(remote))
 
     @property
     def default_address(self) -> str:
         """The address of the default remote, or nothing."""
         return self.address_of(self.settings.default) if self.settings.default else ""
+
+
+def _advice_for(remote: str) -> str:
+    """Return what to do about a remote that is no name: an address in part, or a new folder."""
+    if re.fullmatch(r"[\w.-]+:\d+(/.*)?", remote):
+        return f"Did you mean http://{remote}?"
+    advice = f"Give it that name: cellbank remote add {remote} URL. A new folder: ./{remote}"
+    return advice if re.fullmatch(r"[\w-]+", remote) else ""
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Config:

@@ -102,7 +102,12 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.close()
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         why = "somebody listens there already" if taken else f"it cannot be listened on ({error})"
-        raise BadInput(f"{host}:{port}: {why}", "Choose another --port; 0 is a free one.") from None
+        advice = (
+            "Choose another --port; 0 is a free one."
+            if taken or host in ("127.0.0.1", "0.0.0.0")  # noqa: S104  only compared
+            else "Name an address of this machine with --host, and a --port that you may use."
+        )
+        raise BadInput(f"{host}:{port}: {why}", advice) from None
     listening.setblocking(False)
     return listening
 

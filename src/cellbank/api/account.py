@@ -45,7 +45,10 @@ def _save_tokens(config: Config, tokens: dict[str, str]) -> None:
 
 
 def add_remote(name: str, address: str) -> str:
-    """Give a remote a name; the first one becomes the default. Return its address."""
+    """Give a remote a name; the first one becomes the default. Return its address.
+
+    Raises `BadInput`: It cannot be a name, or nothing can open the address.
+    """
     if not name or not all(c.isalnum() or c in "-_" for c in name):
         raise BadInput(f"{name!r} cannot name a remote", "Use letters, digits, - and _.")
     whole = _config.read().address_of(address)
@@ -54,6 +57,10 @@ def add_remote(name: str, address: str) -> str:
 
         # It also refuses a password, which would be kept and shown.
         whole = normal_address(whole)
+    elif "://" in whole:
+        from cellbank.storage.remote import check_scheme
+
+        check_scheme(whole)
     with changing() as config:
         old = config.settings
         known = {**old.remotes, name: _config.RemoteConfig(whole)}

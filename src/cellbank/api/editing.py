@@ -138,16 +138,26 @@ def _rows_in(file: str) -> Table:
     """Return the rows of a file; raises `ProblemsFound`, or `BadInput` where there is none."""
     from cellbank.cells.problems import Problems
     from cellbank.cells.recipe import Table as Place
-    from cellbank.cells.tables import read_table
+    from cellbank.cells.tables import format_of, read_table
 
     folder, name = str(Path(file).absolute().parent), Path(file).name
     problems = Problems()
+    if what := _no_table(Path(file), format_of(Place(file=name))):
+        problems.error(name, what, "Name a table: CSV, TSV, Parquet or Excel.")
+        raise _not_built(name, [msgspec.to_builtins(one) for one in problems.found()])
     rows = read_table(Place(file=name), folder, problems)
     if problems.errors or rows is None:
         raise _not_built(name, [msgspec.to_builtins(one) for one in problems.found()])
     names = list(rows.columns)
     made = [{name: plain(row[at]) for name, at in rows.columns.items()} for row in rows.rows]
     return Table(rows.place, names, made, [rows.number(at) for at in range(len(made))])
+
+
+def _no_table(file: Path, form: str) -> str:
+    """Return why a file is none of the tables that `edit` takes, or nothing."""
+    if not file.exists():
+        return "there is no such file"
+    return "" if file.is_file() and form in ("csv", "tsv", "parquet", "excel") else "is no table"
 
 
 def _not_built(place: str, problems: list[dict[str, Any]]) -> ProblemsFound:

@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from cellbank import config as _config
 from cellbank.api.session import inside_of, now, watcher_or_default
 from cellbank.cells.built import FamilyBuilt
-from cellbank.model.errors import BadInput
+from cellbank.model.errors import BadInput, NotFound
 from cellbank.model.names import check_name
 from cellbank.model.progress import Watcher
 from cellbank.packages.opening import open_store
@@ -51,6 +51,8 @@ def build_family(
 
     Raises
     ------
+    NotFound
+        There is no recipe.
     ProblemsFound
         Something is wrong with recipe, tables or images: all of it, each with file, row, column.
     """
@@ -58,6 +60,12 @@ def build_family(
     path = os.path.abspath(os.fspath(recipe))
     if os.path.isdir(path):
         path = os.path.join(path, RECIPE)
+        if not os.path.lexists(path):
+            raise NotFound(
+                f"there is no recipe {path}",
+                f"Have one written: cellbank init {recipe}. For a package of all files there, "
+                f"name it: cellbank build {name}/NAME {recipe}",
+            )
     config = _config.read()
     if inside_of(config.home, os.path.dirname(path)):
         raise BadInput(

@@ -172,7 +172,9 @@ def push(
     """
     reference = Reference.parse(ref)
     if reference.path:
-        raise InvalidReference(ref, "a whole package is pushed, not a part")
+        raise InvalidReference(
+            ref, "a whole package is pushed, not a part", f"Write {reference.package}."
+        )
     config = _config.read()
     store = open_store(config)
     if as_ is not None:

@@ -122,7 +122,10 @@ def whole(ref: str) -> Reference:
     """Return the reference that `ref` spells; raises `InvalidReference` if it names a part."""
     reference = Reference.parse(ref)
     if reference.path:
-        raise InvalidReference(ref, "only a whole package can stand here, not a part")
+        state = f"{reference.package}{reference.qualifier}"
+        raise InvalidReference(
+            ref, "only a whole package can stand here, not a part", f"Write {state}."
+        )
     return reference
 
 

@@ -34,18 +34,22 @@ def init(
     Raises
     ------
     BadInput
-        No table that can be read.
+        It is a file, or has no table that can be read.
     Conflict
         There is a recipe already.
     NotFound
         There is no such folder.
     """
     root = Path(folder).resolve()
+    if root.is_file():
+        raise BadInput(f"{folder} is not a folder", "Name the folder with the tables.")
     if not root.is_dir():
         raise NotFound(f"there is no folder {folder}", "Name the folder with the tables.")
     recipe = str(root / RECIPE)
     if write and not force and os.path.lexists(recipe):
-        raise Conflict(f"{recipe} is there already", "To write it anew: cellbank init --force")
+        raise Conflict(
+            f"{recipe} is there already", f"To write it anew: cellbank init {folder} --force"
+        )
     try:
         from cellbank.cells.guess import guess
 

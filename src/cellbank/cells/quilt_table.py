@@ -40,6 +40,8 @@ def read_quilt(folder: Path) -> Quilt:
     Raises `NotFound`: There is no folder, or no table in it. Raises `ProblemsFound`: It cannot be
     read.
     """
+    if folder.is_file():
+        raise BadInput(f"{folder} is not a folder", "Name the folder with the metadata.csv.")
     if not folder.is_dir():
         raise NotFound(f"there is no folder {folder}", "Name the folder with the metadata.csv.")
     name = next((one for one in TABLES if (folder / one).is_file()), None)

@@ -22,7 +22,7 @@ def login(console: Console, url: str, token: str | None) -> None:
     """
     from cellbank.api import account
 
-    given = token if token is not None else _read_token(url)
+    given = (token if token is not None else _read_token(url)).strip()
     if not given or not given.isascii() or not given.isprintable() or " " in given:
         raise BadInput("that is no token", "A token is one word of letters, digits, - and _.")
     secrets.add(given)
@@ -34,8 +34,8 @@ def _read_token(url: str) -> str:
     if at_terminal():
         import getpass
 
-        return getpass.getpass(f"Token for {url}: ").strip()
-    return sys.stdin.readline().strip()
+        return getpass.getpass(f"Token for {url}: ")
+    return sys.stdin.readline()
 
 
 @command("logout", example="cellbank logout https://cells.example.org")

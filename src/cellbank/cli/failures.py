@@ -10,6 +10,7 @@ import click
 from cellbank.cli.console import emit
 from cellbank.cli.text import safe, without_secrets
 from cellbank.model.errors import CellbankError, DiskError, Interrupted, Unreachable
+from cellbank.model.extras import lacking
 
 USAGE: Final = 2
 UNEXPECTED: Final = 70
@@ -68,7 +69,7 @@ def as_known(error: BaseException) -> CellbankError | None:
         return Unreachable("the network", _reason(error))
     if isinstance(error, OSError):
         return _of_disk(error)
-    return None
+    return lacking(error) if isinstance(error, ModuleNotFoundError) else None
 
 
 def _of_disk(error: OSError) -> DiskError:
@@ -89,6 +90,9 @@ def _of_click(error: click.ClickException) -> str:
 
 def _try_help(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
+    takes_condition = context and any(one.name == "where" for one in context.command.params)
+    if takes_condition and "unexpected extra argument" in error.format_message():
+        return "A condition, or SQL, stands in quotes: --where \"gene = 'TJP1'\""
     return f"See: {context.command_path if context else 'cellbank'} --help"
 
 

@@ -64,3 +64,6 @@ def du(console: Console, pattern: str) -> None:
     shares = asking.du(pattern)
     rows = [(size(share.alone), size(share.shared), share.package) for share in shares]
     console.show(shares, columns([("alone", "shared", ""), *rows], right=(0, 1)) if rows else [])
+    if not rows:
+        fits = "" if pattern == "*" else f" that fits {pattern}"
+        console.note(f"There is no package{fits} in the store.")

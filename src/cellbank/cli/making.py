@@ -1,5 +1,6 @@
 """`build` and `push`: files become a package, a package goes to a remote."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -46,6 +47,8 @@ def build(
     if "/" not in package:
         if allow_empty or fix_names:
             raise click.UsageError("--allow-empty and --fix-names are for OWNER/NAME FOLDER")
+        if Path(package).is_dir() and folder.count("/") == 1 and not Path(folder).exists():
+            raise click.UsageError(f"the name comes first: cellbank build {folder} {package}")
         from cellbank.cli.families import build_family
 
         build_family(console, package, folder, message, strict=strict)

@@ -1,6 +1,7 @@
 """`query`: questions about metadata, of packages that are installed or are not."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,7 @@ FORMATS: Final = {
     ".txt": "table",
 }
 COPY_BYTES: Final = 1 << 20
+_SQL: Final = re.compile(r"\W*(select|with|from|describe|summarize)\b", re.IGNORECASE).match
 ROWS: Final = 40
 """So many rows of a longer answer are drawn at a terminal."""
 
@@ -49,7 +51,7 @@ ROWS: Final = 40
     "--format",
     "form",
     type=click.Choice(["table", "csv", "json", "parquet", "markdown"]),
-    help="How to write the answer; default: as the name of FILE ends, else table.",
+    help="How to write the answer; default: as the name of FILE ends; table at the prompt.",
 )
 @click.option(
     "-o", "--output", type=click.Path(), metavar="FILE", help="Write it there; default: stdout."
@@ -82,6 +84,10 @@ def query(  # noqa: PLR0913, PLR0917
     """
     if not (sql or where or columns or group_by or kind or describe):
         raise click.UsageError("ask something: SQL, --where, --columns, --group-by or --describe")
+    if sql and (where or columns or group_by) and not _SQL(sql):
+        raise click.UsageError(
+            f"{sql} stands alone: names are separated by commas, a condition stands in quotes"
+        )
     output = None if output == "-" else output
     form = "json" if console.json else form or _form_of(output)
     if form == "parquet" and output is None and sys.stdout.isatty():
@@ -126,7 +132,10 @@ def _rows_in(rows: int, output: str | None) -> str:
 
 
 def _form_of(output: str | None) -> str:
-    return FORMATS.get(Path(output or "").suffix.lower(), "table")
+    end = Path(output or "").suffix.lower()
+    if end and end not in FORMATS:
+        raise click.UsageError(f"{output} ends in none of {', '.join(FORMATS)}; or say --format")
+    return FORMATS.get(end, "table")
 
 
 def _check_output(output: str, *, force: bool) -> None:

@@ -7,6 +7,8 @@ what was imported before.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from cellbank.model.extras import lacking
+
 __all__ = [
     "Channel",
     "Header",
@@ -64,4 +66,7 @@ def __getattr__(name: str) -> Any:
     """Load what is asked for when it is asked for: numpy and tifffile are slow to import."""
     if name not in _ROOMS:
         raise AttributeError(f"module 'cellbank.images' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"cellbank.images.{_ROOMS[name]}"), name)
+    try:
+        return getattr(importlib.import_module(f"cellbank.images.{_ROOMS[name]}"), name)
+    except ModuleNotFoundError as error:
+        raise lacking(error) or error from None

@@ -80,6 +80,9 @@ class InvalidName(RuleBroken):
     def __init__(self, kind: str, name: str, reason: str) -> None:
         self.message = f"{name!r} cannot be the name of {kind}: {reason}"
         self.advice = "Choose another name (docs/formats.md, Names)."
+        allowed = re.sub("[^a-z0-9_]", "_", name.lower())
+        if kind in ("an owner", "a package") and allowed != name and "a" <= allowed[:1] <= "z":
+            self.advice = f"Did you mean {allowed}?"
 
 
 class InvalidPaths(RuleBroken):
@@ -99,9 +102,9 @@ class InvalidPaths(RuleBroken):
 class InvalidReference(RuleBroken):
     """Text that does not parse as a reference."""
 
-    def __init__(self, text: str, reason: str) -> None:
+    def __init__(self, text: str, reason: str, advice: str = "") -> None:
         self.message = f"{text!r} is not a reference: {reason}"
-        self.advice = (
+        self.advice = advice or (
             "Write owner/name, owner/name:tag, owner/name==version or owner/name@revision, "
             "each may be followed by /sub/path."
         )
@@ -287,11 +290,11 @@ class LeftOut(NotFetched, EntryNotFound):
 class RemoteNotFound(NotFound):
     """No remote is known by this name, or none is set."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, advice: str = "") -> None:
         self.message = f"no remote {name!r} is known" if name else "no remote is set"
         if "/" in name:
             self.message = f"there is no remote at {name}"
-        self.advice = (
+        self.advice = advice or (
             "Name one with --to or --from (a URL, a folder or a name), set CELLBANK_REMOTE, "
             "or add one: cellbank remote add NAME URL"
         )

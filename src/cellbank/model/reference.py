@@ -40,7 +40,8 @@ class Package(msgspec.Struct, frozen=True, order=True):
         """
         reference = Reference.parse(text)
         if reference != Reference(reference.package):
-            raise InvalidReference(text, "only owner/name can stand here")
+            advice = f"Write {reference.package}."
+            raise InvalidReference(text, "only owner/name can stand here", advice)
         return reference.package
 
     def __str__(self) -> str:
@@ -69,9 +70,12 @@ class Reference(msgspec.Struct, frozen=True):
         """
         found = _GRAMMAR.fullmatch(text)
         if found is None:
-            raise InvalidReference(text, "it is not of the form owner/name")
+            raise InvalidReference(text, "it is not of the form owner/name", _advice_for(text))
         if not found["owner"] or not found["name"]:
             raise InvalidReference(text, "an owner and a name are needed")
+        if "*" in found["owner"] + found["name"]:
+            advice = f"List what fits: cellbank ls {text!r}"
+            raise InvalidReference(text, "one package is named here, no pattern", advice)
         package = Package(
             check_name("an owner", found["owner"]), check_name("a package", found["name"])
         )
@@ -101,6 +105,15 @@ class Reference(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         path = f"/{self.path}" if self.path else ""
         return f"{self.package}{self.qualifier}{path}"
+
+
+def _advice_for(text: str) -> str:
+    """Return what to do where an address was given in place of a name."""
+    if not text.startswith(("http://", "https://")):
+        return ""
+    place, _, name = text.rstrip("/").rpartition("/")
+    place, _, owner = place.rpartition("/")
+    return f"Name the package, and where it is by --from: {owner}/{name} --from {place}"
 
 
 def by_prefix(package: Package, prefix: str, revisions: Iterable[str], at: str = "") -> str:

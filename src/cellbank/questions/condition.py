@@ -20,7 +20,7 @@ from cellbank.questions.engine import Engine
 from cellbank.questions.question import Question, bad
 
 _ALONE: Final = re.compile(r'[\w."]+').fullmatch
-_COMPARE: Final = "Compare it with something, and put all of it in quotes: \"passage > 40\"."
+_COMPARE: Final = 'Compare it with something, and put all of it in quotes: "passage > 40".'
 
 
 def kind_asked(engine: Engine, kind: str) -> str:
@@ -109,9 +109,9 @@ def _condition(engine: Engine, resolver: Resolver, group: str, said: str) -> Par
     `passage`, and SQL would take every number but 0 for true.
     """
     part = _told(resolver.condition, said)
-    if _ALONE(said.strip()):
-        if engine.kind(part.sql, _from(engine, group, [part])).id != "boolean":
-            raise bad(said, f"{said.strip()} alone is no condition", advice=_COMPARE)
+    alone = _ALONE(said.strip()) is not None
+    if alone and engine.kind(part.sql, _from(engine, group, [part])).id != "boolean":
+        raise bad(said, f"{said.strip()} alone is no condition", advice=_COMPARE)
     return part
 
 

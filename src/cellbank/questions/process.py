@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from cellbank import config as _config
-from cellbank.model.errors import BadInput, BadQuestion
+from cellbank.model.errors import BadQuestion
+from cellbank.model.extras import lacking
 from cellbank.model.progress import Watcher, ignore
 from cellbank.questions.pipe import read_message, write_message
 from cellbank.questions.question import Limits, Question, bad, too_much
@@ -186,7 +187,8 @@ def _raise_if_wrong(kind: str, rest: Sequence[Any], question: Question) -> None:
         raise rest[0]
     if kind == "failed":
         if "No module named 'duckdb'" in rest[0]:
-            raise BadInput("duckdb is not installed", "Install it: pip install 'cellbank[query]'")
+            missing = ModuleNotFoundError(rest[0], name="duckdb")
+            raise lacking(missing) or missing
         raise bad(question.text, f"it could not be answered: {rest[0]}")
 
 

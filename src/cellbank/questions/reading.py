@@ -5,6 +5,7 @@ network or a setting either: this says so in time, and in words.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from cellbank.questions.question import bad
 
 ONLY: Final = "a question is one SELECT, WITH, DESCRIBE or SUMMARIZE"
 ALONE: Final = "Ask one, with nothing before or behind it; a question changes nothing."
+CONDITION: Final = "SQL begins with SELECT. A condition: --where (where= in Python)."
+_BEGINS: Final = re.compile(r"\W*(select|with|from|describe|summarize)\b", re.IGNORECASE).match
 TABLE_FUNCTIONS: Final = {"range", "generate_series", "unnest", "json_each", "json_tree"}
 REFUSED: Final = {
     *("current_query", "current_setting", "currval", "getenv", "getvariable"),
@@ -66,7 +69,8 @@ def _statement(database: Any, sql: str) -> dict[str, Any]:
             raise bad(sql, message)
         start = int(place)
         length = json.loads(document.get("location", "[0,1]"))[1]
-        raise bad(sql, message, _in_characters(sql, start, start + length))
+        at = _in_characters(sql, start, start + length)
+        raise bad(sql, message, at, advice="" if _BEGINS(sql) else CONDITION)
     statements = document["statements"]
     if len(statements) != 1:
         raise bad(sql, ONLY, advice=ALONE) if statements else bad(sql, "nothing is asked")

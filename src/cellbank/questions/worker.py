@@ -66,8 +66,10 @@ class Desk:
         self._engines: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
         # The slowest of it is needed in any case: it is read while the other side looks up
         # what is asked about.
-        duckdb_library()
-        import cellbank.questions.engine  # noqa: F401
+        # A library that is not there is told when something is asked.
+        with suppress(ModuleNotFoundError):
+            duckdb_library()
+            import cellbank.questions.engine  # noqa: F401
 
     def close(self) -> None:
         """Close what is open."""

@@ -375,14 +375,20 @@ class BucketUpload(Upload):
 
 def open_bucket(address: str) -> Bucket:
     """Return the folder or bucket that an address names; raises `BadInput`."""
+    check_scheme(address)
     if address.startswith(SCHEMES):
         return CloudBucket(address)
-    if "://" in address and not address.startswith("file://"):
+    return LocalBucket(address.removeprefix("file://"))
+
+
+def check_scheme(address: str) -> None:
+    """Refuse an address that nothing here can open; raises `BadInput`."""
+    known = ("file://", "http://", "https://", *SCHEMES)
+    if "://" in address and not address.startswith(known):
         raise BadInput(
             f"{address}: nobody here knows {address.partition('://')[0]}://",
             "Name a folder, or a URL: http:// https:// s3:// gs:// az://",
         )
-    return LocalBucket(address.removeprefix("file://"))
 
 
 def _check_free_for_place(bucket: LocalBucket) -> None:
