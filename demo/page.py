@@ -61,7 +61,7 @@ p { margin: 0.2rem 0 0.8rem; max-width: 60rem; }
   gap: 1.5rem; align-items: start; }
 figure { margin: 0; } img { max-width: 100%; height: auto; }
 figcaption { color: #555; font-size: 0.9rem; }
-code { background: #f2f2f2; padding: 0.1rem 0.3rem; }
+code { background: #f2f2f2; padding: 0.1rem 0.3rem; overflow-wrap: anywhere; }
 """
 
 

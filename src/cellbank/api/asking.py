@@ -45,7 +45,8 @@ class Listed(msgspec.Struct, frozen=True):
 def ls(pattern: str = "*", from_: str | None = None) -> list[Listed]:
     """Return the packages in the store, or at a remote, whose `owner/name` fits a pattern.
 
-    A pattern without `/` also fits owners and names alone.
+    `*`, `?` and `[...]` stand for others; a pattern without `/` also fits owners and names alone.
+    `from_` is the remote: a URL, a folder or a name.
     """
     config = _config.read()
     store = open_store(config)
@@ -99,7 +100,11 @@ def inspect(ref: str, from_: str | None = None) -> Inspection:
 
 
 def tree(ref: str, depth: int | None = None, from_: str | None = None) -> Branch:
-    """Return the tree of a package, or of a part of it, so many levels deep."""
+    """Return the tree of a package, or of a part of it; `depth` ends it after so many levels.
+
+    `print` shows it as the prompt does; sizes are in bytes. What is not here is looked at where it
+    is. Raises `NotInstalled`, `PackageNotFound`, `EntryNotFound`: the advice has near names.
+    """
     with looking(ref, from_) as (reference, found):
         at = found.where if isinstance(found, AtRemote) else ""
         resolve.check_path(found.reader, found.package, reference.path, at)
@@ -108,7 +113,10 @@ def tree(ref: str, depth: int | None = None, from_: str | None = None) -> Branch
 
 
 def log(ref: str, to: str | None = None) -> list[Event]:
-    """Return the history of a package, newest first: of its remote, else of the store."""
+    """Return the history of a package, newest first: of its remote, else of the store.
+
+    `to` is another remote: a URL, a folder or a name. Times are UTC.
+    """
     reference = whole(ref)
     config = _config.read()
     store = open_store(config)
@@ -126,13 +134,19 @@ def log(ref: str, to: str | None = None) -> list[Event]:
 
 
 def diff(old: str, new: str) -> Changes:
-    """Return what differs between two revisions: added, removed, changed and renamed entries."""
+    """Return what differs between two revisions: added, removed, changed and renamed entries.
+
+    Both are references, such as `aics/aics_23==1.0`. False where nothing differs.
+    """
     with looking(str(whole(old))) as (_, before), looking(str(whole(new))) as (_, after):
         return compare(before.whole, after.whole)
 
 
 def du(pattern: str = "*") -> list[Share]:
-    """Return what each package in the store holds alone, and what it shares with others."""
+    """Return how many bytes each package in the store holds alone, and shares with others.
+
+    `pattern` is that of `ls`.
+    """
     store = open_store(_config.read())
     named = {
         package: revisions
@@ -145,7 +159,7 @@ def du(pattern: str = "*") -> list[Share]:
 
 
 def cite(ref: str, from_: str | None = None) -> Citation:
-    """Return how to cite a revision: as text, BibTeX and CFF."""
+    """Return how to cite a revision: as `text`, `bibtex` and `cff`, each with all its digits."""
     with looking(str(whole(ref)), from_) as (_, found):
         if isinstance(found, AtRemote):
             state, where = found.newest.record.state, found.where

@@ -22,12 +22,21 @@ from cellbank.storage.store import Store
 
 
 def version(ref: str, name: str, revision: str, to: str | None = None) -> str:
-    """Give a revision a version name, once and for ever; return the whole revision."""
+    """Give a revision a version name, once and for ever; return the whole revision.
+
+    `name` is spelled as PEP 440 says (`1.0`); `revision` is 6 or more digits of one, a tag such as
+    `latest`, or another version. `to` is the remote: by default that of the package, else the
+    store. Raises `NameConflict`: The name is given already. Raises `RevisionNotFound`.
+    """
     return _name_revision("version", ref, check_version(name), revision, to)
 
 
 def tag(ref: str, name: str, revision: str | None = None, to: str | None = None) -> str:
-    """Point a tag at a revision, or remove it if the revision is None; return the revision."""
+    """Point a tag at a revision, or remove it if the revision is None; return the revision.
+
+    `revision` and `to` are those of `version`. A tag that is there moves. Raises `NameConflict`:
+    Somebody else moved it meanwhile. Raises `RevisionNotFound`.
+    """
     return _name_revision("tag", ref, check_tag(name), revision or "", to)
 
 

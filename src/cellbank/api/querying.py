@@ -82,7 +82,7 @@ def query(  # noqa: PLR0913  SQL, the short form, limits
     timeout
         So many seconds it may take, at most.
     memory
-        So much memory it may use, at most.
+        So much memory it may use, at most: bytes, or text such as `512MB`, `2GB`.
     from_
         The remote that is asked, whatever is installed: a URL, a folder or a name.
     watch
@@ -234,7 +234,7 @@ def diff_records(
     timeout
         So many seconds it may take, at most.
     memory
-        So much memory it may use, at most.
+        So much memory it may use, at most: bytes, or text such as `512MB`, `2GB`.
     from_
         The remote that is asked, whatever is installed.
 

@@ -16,16 +16,26 @@ if TYPE_CHECKING:
 OVERWRITE = "Overwrite? (y/n)"
 
 
-@command("install", example="cellbank install aics/aics_23\ncellbank install aics/aics_23/fovs")
+@command(
+    "install",
+    example="cellbank install aics/aics_23\ncellbank install aics/aics_23/fovs\n"
+    "cellbank install aics/cell_lines --where \"gene = 'TJP1' and cell_viability > 98\"",
+)
 @click.argument("ref", metavar="[REF]", type=REF, required=False)
 @from_option()
 @click.option("-y", "--yes", is_flag=True, help="Replace an older revision without asking.")
-@click.option("--where", metavar="CONDITION", help="Only records that fit, and what is theirs.")
-@click.option("--kind", metavar="KIND", help="The records that it is about, if not fovs.")
-@click.option("--path", metavar="GLOB", multiple=True, help="Only entries whose path fits.")
+@click.option(
+    "--where", metavar="CONDITION", help="Only records that fit, and what is theirs; in quotes."
+)
+@click.option("--kind", metavar="KIND", help="What the condition is about, if not fovs.")
+@click.option(
+    "--path", metavar="GLOB", multiple=True, help="Only entries whose path fits; may be repeated."
+)
 @click.option("--kinds", metavar="K,…", help="Only entries of these groups.")
 @click.option("--sample", metavar="N", type=int, help="Only so many records, of all lines alike.")
-@click.option("--seed", metavar="S", type=int, default=0, help="Decides which; default: 0.")
+@click.option(
+    "--seed", metavar="S", type=int, default=0, help="Another number, other records; default: 0."
+)
 @click.option("--no-related", is_flag=True, help="Only the records, not what belongs to them.")
 @click.option("--metadata-only", is_flag=True, help="Leave images out until they are loaded.")
 @click.option("--all", "all_", is_flag=True, help="All of it, where a part was chosen before.")
@@ -51,8 +61,7 @@ def install(  # noqa: PLR0913, PLR0917
     """Bring a package, or a part of it: only what is not here yet.
 
     A part that was chosen by --where, --kinds, --path or --sample stays so: another choice adds to
-    it, and a plain install brings it up to date. A condition is written like
-    "gene = 'TJP1' and cell_viability > 98".
+    it, and a plain install brings it up to date.
 
     With --metadata-only come its tree and all documents; everything else comes when it is loaded.
 
@@ -112,9 +121,11 @@ def _install_locked(
 
 def _would_come(done: "Installation") -> list[str]:
     """Return what an install would bring: in all, by kind and type, and what is here."""
+    exact, rounded = f"{done.bytes} bytes", size(done.bytes)
+    amount = exact if exact == rounded else f"{exact}, {rounded}"
     lines = [
-        f"{done.package}: {some(done.objects, 'object')} ({done.bytes} bytes, "
-        f"{size(done.bytes)}) to download, {size(done.free_bytes)} free"
+        f"{done.package}: {some(done.objects, 'object')} ({amount}) to download, "
+        f"{size(done.free_bytes)} free"
     ]
     if done.parts is None or done.want == "all":
         return lines

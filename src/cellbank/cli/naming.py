@@ -50,7 +50,10 @@ def version_list(console: Console, ref: str, to: str | None) -> None:
 @click.argument("revision", required=False, metavar="[REVISION]")
 @to_option()
 def tag_add(console: Console, ref: str, tag: str, revision: str | None, to: str | None) -> None:
-    """Point a tag at a revision, by default at the one that REF names; move it if it is there."""
+    """Point a tag at a revision; a tag that is there moves.
+
+    Without REVISION it is the one that REF names.
+    """
     from cellbank.api import asking, naming
     from cellbank.model.reference import Reference
 

@@ -42,9 +42,13 @@ ROWS: Final = 40
 )
 @click.argument("ref", metavar="REF", type=PACKAGE)
 @click.argument("sql", metavar="[SQL]", required=False)
-@click.option("-w", "--where", metavar="CONDITION", help="Records that fit; in place of SQL.")
+@click.option(
+    "-w", "--where", metavar="CONDITION", help="Records that fit, in quotes; in place of SQL."
+)
 @click.option("-c", "--columns", metavar="NAME,…", help="What to show; default: all columns.")
-@click.option("-g", "--group-by", metavar="NAME,…", help="Count by this, or show --columns by it.")
+@click.option(
+    "-g", "--group-by", metavar="NAME,…", help="Count records by it, or show --columns of each."
+)
 @click.option("-k", "--kind", metavar="KIND", help="What is asked about; default: fovs.")
 @click.option("--describe", is_flag=True, help="What can be asked: names, types, units, examples.")
 @click.option(
@@ -57,8 +61,8 @@ ROWS: Final = 40
     "-o", "--output", type=click.Path(), metavar="FILE", help="Write it there; default: stdout."
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite a file that is in the way.")
-@click.option("--timeout", type=float, default=30, help="So many seconds, at most; default: 30.")
-@click.option("--memory", default="1GB", metavar="SIZE", help="So much, at most; default: 1GB.")
+@click.option("--timeout", type=float, default=30, help="Seconds it may take; default: 30.")
+@click.option("--memory", default="1GB", metavar="SIZE", help="Memory it may take; default: 1GB.")
 @from_option()
 def query(  # noqa: PLR0913, PLR0917
     console: Console,

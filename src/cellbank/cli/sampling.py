@@ -38,7 +38,12 @@ class Shape(click.ParamType[tuple[int, int, int]]):
     "--shape", type=Shape(), default="16,156,231", show_default=True, help="Voxels of each of them."
 )
 @click.option(
-    "--seed", type=int, metavar="S", default=0, show_default=True, help="Another one, other images."
+    "--seed",
+    type=int,
+    metavar="S",
+    default=0,
+    show_default=True,
+    help="Another number, other images.",
 )
 def sample(
     console: Console, folder: str, fovs: int, shape: tuple[int, int, int], seed: int

@@ -34,13 +34,18 @@ _ZARR: Final = ("zarr.json", ".zattrs", ".zgroup")
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite a file that is in the way.")
 @click.option(
-    "-c", "--channel", "channels", multiple=True, metavar="NAME", help="Only this; may be repeated."
+    "-c",
+    "--channel",
+    "channels",
+    multiple=True,
+    metavar="NAME",
+    help="Only this one; may be repeated.",
 )
 @click.option("-z", "--z", type=int, metavar="N", help="One plane; default: the brightest of all.")
 @click.option(
     "--size", type=click.IntRange(1, MOST), metavar="N", help="So wide: pixels, or characters."
 )
-@click.option("--axes", default="", metavar="AXES", help="What they are, if it says nothing: ZYX.")
+@click.option("--axes", default="", metavar="AXES", help="Of a file that does not name them: ZYX.")
 @click.option("--composite", is_flag=True, help="Channels in one picture, not beside each other.")
 @click.option(
     "--as",

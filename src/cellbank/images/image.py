@@ -134,7 +134,10 @@ class Image(ImageData):
         T: int = 0,
         level: int = 0,
     ) -> Limits:
-        """Return what of a channel should be black and what white, as `auto_limits` finds it."""
+        """Return what of a channel should be black and what white, as `auto_limits` finds it.
+
+        Of the brightest over Z, or of one plane (`Z`), in the units of the image's pixels.
+        """
         return picturing.limits(self, channel, Z, T, self._level(level))
 
     def overlay(
