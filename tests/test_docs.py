@@ -203,6 +203,15 @@ def test_the_pages_that_must_stay_short_are_short() -> None:
     assert {} == {page.name: n for page in limits if (n := lengths[page.name]) > limits[page]}
 
 
+@pytest.mark.parametrize("page", RUN, ids=named)
+def test_a_reader_sees_all_that_is_typed_but_the_variables_of_their_terminal(page: Path) -> None:
+    hidden = re.findall(
+        r"^<!-- (?:console|pycon)\n(.*?)^-->", page.read_text(), re.MULTILINE | re.DOTALL
+    )
+    lines = [line for block in hidden for line in block.splitlines()]
+    assert [] == [line for line in lines if not re.match(r">>> (import os$|os\.environ\[)", line)]
+
+
 # `json.load(open(node()))` is how people write, and how the pages do.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("page", RUN, ids=named)

@@ -10,8 +10,7 @@ import pytest
 
 import cellbank
 from cellbank.model.errors import BadInput, BadQuestion, PackageNotFound
-from cellbank.questions.question import DESCRIBE
-from cellbank.questions.reading import ALONE, ONLY
+from cellbank.questions.reading import ALONE, CONDITION, ONLY
 
 pytestmark = pytest.mark.usefixtures("lab")
 
@@ -254,7 +253,7 @@ def test_several_statements_are_told_what_a_question_is() -> None:
         (
             "CHOOSE 1",
             'syntax error at or near "CHOOSE"\n  CHOOSE 1\n  ^^^^^^',
-            DESCRIBE,
+            CONDITION,
         ),
         (
             "SELECT id\nFROM fov",
