@@ -129,6 +129,9 @@ def _settings(path: str) -> Settings:
         data = Path(path).read_bytes()
     except FileNotFoundError:
         return Settings()
+    except NotADirectoryError:
+        advice = "Name a folder by CELLBANK_HOME; it need not be there yet."
+        raise BadInput(f"a file is where the folder of {path} should be", advice) from None
     try:
         return msgspec.json.decode(data, type=Settings)
     except msgspec.MsgspecError as error:

@@ -62,6 +62,20 @@ def test_a_mistake_says_what_to_type_instead(cellbank: Run, built, arguments, wo
     assert "Traceback" not in result.err
 
 
+@pytest.mark.parametrize("content", [b"", b"II*\0", b"no image at all"])
+def test_what_is_no_image_is_told_in_two_lines_and_by_nobody_else(
+    process: Run, tmp_path: Path, content: bytes
+):
+    (tmp_path / "odd.tif").write_bytes(content)
+    assert 2 == len(process("show", "odd.tif").failed(2).err.splitlines())
+
+
+def test_a_file_in_place_of_the_store_is_told(process: Run, tmp_path: Path):
+    (tmp_path / "file").touch()
+    refused = process("ls", env={"CELLBANK_HOME": str(tmp_path / "file")}).failed(2)
+    assert "Name a folder by CELLBANK_HOME" in refused.err
+
+
 def test_a_recipe_is_written_anew_in_its_folder(cellbank: Run, tmp_path: Path):
     fill(tmp_path / "lab", {"cellbank.yaml": "format: 1\n"})
     assert "cellbank init lab --force" in cellbank("init", "lab").failed(8).err

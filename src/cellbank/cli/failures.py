@@ -9,13 +9,15 @@ import click
 
 from cellbank.cli.console import emit
 from cellbank.cli.text import safe, without_secrets
-from cellbank.model.errors import CellbankError, DiskError, Interrupted, Unreachable
+from cellbank.model.errors import BadImage, CellbankError, DiskError, Interrupted, Unreachable
 from cellbank.model.extras import lacking
 
 USAGE: Final = 2
 UNEXPECTED: Final = 70
 BROKEN_PIPE: Final = 141
 """What a shell says of a tool whose reader went away."""
+
+_IMAGE: Final = "Get the file again, or save it anew from where it came."
 
 secrets: set[str] = set()
 """What must never be written; `login` adds the token it was given."""
@@ -55,7 +57,7 @@ def report(error: BaseException) -> int:
         return UNEXPECTED
     if isinstance(known, DiskError):
         _forget_stdout_if_full()
-    _say(known.message, known.advice)
+    _say(known.message, known.advice or (_IMAGE if isinstance(known, BadImage) else ""))
     return known.exit_code
 
 

@@ -162,7 +162,8 @@ def _pixel_size(image: Any) -> tuple[dict[str, float], tuple[str, ...]]:
 @contextmanager
 def _silently() -> Iterator[None]:
     """Keep what readers have to say about odd files from the user's terminal."""
-    for name in list(logging.Logger.manager.loggerDict):
+    # bioio itself may be imported only now.
+    for name in ["bioio", *logging.Logger.manager.loggerDict]:
         logger = logging.getLogger(name)
         if name.startswith("bioio") and not logger.handlers:
             logger.addHandler(logging.NullHandler())
