@@ -32,6 +32,16 @@ def test_import_says_why_there_are_no_records(cellbank, folder):
     assert ("files", "meta of the files") == (found["kind"], found["columns"]["a"])
 
 
+def test_import_names_files_that_are_not_there(cellbank, folder):
+    files = [rows()[0]["fovs"], rows()[1]["fovs"], "fovs/copied_in_part.ome.tiff"]
+    write_table(folder, [{"a": 1, "fovs": file} for file in files])
+    result = cellbank("import", "lab/cells", folder).ok()
+    assert "there is no file fovs/copied_in_part.ome.tiff in the folder" in result.err
+    assert "warning  metadata.csv    4  fovs" in result.err
+    assert "paths of files" in result.out
+    assert "" == cellbank("import", "lab/cells", folder, "--quiet").ok().err
+
+
 def test_import_tells_all_that_is_wrong(cellbank, folder):
     (folder / "fovs/a1b2c3d4_field.ome.tiff").write_bytes(b"no image")
     failed = cellbank("import", "lab/cells", folder)

@@ -110,16 +110,16 @@ def import_quilt(
     left = sum(1 for source in scan.scan(str(root))[0] if _is_left(source.path, taken, quilt.place))
     recipe = str(root / RECIPE)
     if dry_run:
-        return Imported("cell_lines", None, plan.columns, "", counts, left, "", [])
+        return Imported("cell_lines", None, plan.columns, "", counts, left, "", quilt.gone)
     _write(root, plan.tables, plan.recipe)
     try:
         built = build_family(name.owner, recipe, message=message, watch=watch)
     except ProblemsFound as error:
         error.advice = f"Mend {RECIPE}, or import it as it is: cellbank import --plain."
         raise
-    records = built.records
+    problems = [*quilt.gone, *built.problems]
     return Imported(
-        "cell_lines", built.packages[0], plan.columns, "", records, left, recipe, built.problems
+        "cell_lines", built.packages[0], plan.columns, "", built.records, left, recipe, problems
     )
 
 
@@ -150,7 +150,7 @@ def _as_files(
     problems = [
         Problem("warning", path, "the table says more of it than `meta` can hold", "It is cut.")
         for path in cut
-    ]
+    ] + quilt.gone
     sources, _ = scan.scan(str(root))
     sources = [
         msgspec.structs.replace(one, meta=metas[one.path]) if one.path in metas else one

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cellbank.cells.problems import Problems
+from cellbank.cells.problems import Problem, Problems
 from cellbank.cells.recipe import Table as Place
 from cellbank.cells.tables import read_table
 from cellbank.model.errors import BadInput, NotFound, ProblemsFound
@@ -21,13 +21,15 @@ _LOOKED_AT: Final = 50
 class Quilt(msgspec.Struct, frozen=True):
     """A folder's table: rows by column, and which columns name files of the folder.
 
-    In `files` a value is the path of the file in the folder, or nothing where there is none.
+    In `files` a value is the path of the file in the folder, or nothing where there is none; `gone`
+    tells of each that is named and not there.
     """
 
     place: str
     rows: list[dict[str, Any]]
     columns: list[str]
     files: list[str]
+    gone: list[Problem] = []
 
     def named(self) -> set[str]:
         """Return the paths of all files that rows name."""
@@ -59,10 +61,16 @@ def read_quilt(folder: Path) -> Quilt:
     if ASSOCIATES in found.columns:
         columns += _spread(rows, columns)
     files = [key for key in columns if _names_files(folder, key, (row[key] for row in rows))]
+    gone = Problems()
     for key in files:
-        for row in rows:
-            row[key] = _path_in(folder, key, row[key])
-    return Quilt(name, rows, columns, files)
+        for at, row in enumerate(rows):
+            value, row[key] = row[key], _path_in(folder, key, row[key])
+            if value is not None and row[key] is None:
+                what = f"there is no file {value} in the folder"
+                gone.warn(
+                    name, what, "Copy it there, or mend the cell.", row=found.number(at), column=key
+                )
+    return Quilt(name, rows, columns, files, gone.found())
 
 
 def _known(value: Any) -> Any:

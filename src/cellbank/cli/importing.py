@@ -40,6 +40,8 @@ def import_(
     where the table has them; else every file becomes an entry, with what the table says of it.
     What became of each column is told.
     """
+    import msgspec
+
     from cellbank.api import importing
     from cellbank.cli.families import show_problems
 
@@ -60,6 +62,8 @@ def import_(
         else:
             show_problems(console, error.problems)
         raise
+    if not console.quiet:
+        show_problems(console, [msgspec.to_builtins(one) for one in imported.problems])
     console.done(imported, _lines(imported))
 
 
