@@ -46,7 +46,9 @@ def _listed(one: "Listed", from_: str | None) -> list[str]:
 
 @command("tree", example="cellbank tree aics/aics_23 --depth 1")
 @click.argument("ref", metavar="REF", type=REF)
-@click.option("-d", "--depth", type=click.IntRange(min=0), help="So many levels; default: all.")
+@click.option(
+    "-d", "--depth", type=click.IntRange(min=0), metavar="N", help="So many levels; default: all."
+)
 @from_option()
 def tree(console: Console, ref: str, depth: int | None, from_: str | None) -> None:
     """Print the tree of a package, or of a part of it."""

@@ -61,7 +61,9 @@ ROWS: Final = 40
     "-o", "--output", type=click.Path(), metavar="FILE", help="Write it there; default: stdout."
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite a file that is in the way.")
-@click.option("--timeout", type=float, default=30, help="Seconds it may take; default: 30.")
+@click.option(
+    "--timeout", type=float, metavar="SECONDS", default=30, help="It may take so long; default: 30."
+)
 @click.option("--memory", default="1GB", metavar="SIZE", help="Memory it may take; default: 1GB.")
 @from_option()
 def query(  # noqa: PLR0913, PLR0917

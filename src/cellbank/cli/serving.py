@@ -12,9 +12,16 @@ from cellbank.model.errors import BadInput
 
 @command("serve", example="cellbank serve ./registry --port 8080", json=False)
 @click.argument("folder", metavar="FOLDER", type=FOLDER)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: a free one."
+    "--host", metavar="HOST", default="127.0.0.1", show_default=True, help="Where to listen."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    default=8080,
+    show_default=True,
+    help="0: a free one.",
 )
 @click.option(
     "--public/--private", default=None, help="Who may read pushed packages; default: as it was."
