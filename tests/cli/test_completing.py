@@ -11,6 +11,11 @@ def test_the_script_of_each_shell_is_printed_and_its_place_told(cellbank, shell,
     assert sign in result.out
     assert "_CELLBANK_COMPLETE" in result.out
     assert "To install" in result.err
+    if shell != "fish":
+        # A shell that begins says nothing.
+        assert f"cellbank completion {shell} -q)" in result.err
+        quiet = cellbank("completion", shell, "-q").ok()
+        assert (result.out, "") == (quiet.out, quiet.err)
 
 
 def test_the_shell_is_found_out(cellbank, monkeypatch):

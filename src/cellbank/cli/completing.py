@@ -9,13 +9,13 @@ from cellbank.cli.group import command, make_root
 from cellbank.model.errors import BadInput
 
 _HOW = {
-    "bash": "To install, add this line to ~/.bashrc:  source <(cellbank completion bash)",
-    "zsh": "To install, add this line to ~/.zshrc:  source <(cellbank completion zsh)",
+    "bash": "To install, add this line to ~/.bashrc:  source <(cellbank completion bash -q)",
+    "zsh": "To install, add this line to ~/.zshrc:  source <(cellbank completion zsh -q)",
     "fish": "To install:  cellbank completion fish > ~/.config/fish/completions/cellbank.fish",
 }
 
 
-@command("completion", example="source <(cellbank completion bash)", json=False)
+@command("completion", example="source <(cellbank completion bash -q)", json=False)
 @click.argument("shell", required=False, type=click.Choice(list(_HOW)))
 def completion(console: Console, shell: str | None) -> None:
     """Print the completion script for your shell."""

@@ -22,7 +22,7 @@ def _list(console: Console, kind: str, package: str, names: Mapping[str, str]) -
         console.note(f"{package} has no {kind}.")
 
 
-@command("add", example="cellbank version add aics/aics_23 1.0 3f2a9c41d07b")
+@command("add", example="cellbank version add aics/aics_23 1.0 latest")
 @click.argument("ref", metavar="REF", type=PACKAGE)
 @click.argument("version", metavar="VERSION")
 @click.argument("revision", metavar="REVISION")
@@ -44,7 +44,7 @@ def version_list(console: Console, ref: str, to: str | None) -> None:
     _list(console, "version", ref, naming.names(ref, to).versions)
 
 
-@command("add", example="cellbank tag add aics/aics_23 reviewed 3f2a9c41d07b")
+@command("add", example="cellbank tag add aics/aics_23 reviewed latest")
 @click.argument("ref", metavar="REF", type=PACKAGE)
 @click.argument("tag", metavar="TAG")
 @click.argument("revision", required=False, metavar="[REVISION]")
@@ -94,7 +94,7 @@ def tag_list(console: Console, ref: str, to: str | None) -> None:
 version = group(
     "version",
     help="Give revisions versions, which never move, and list them.",
-    example="cellbank version add aics/aics_23 1.0 3f2a9c41d07b",
+    example="cellbank version add aics/aics_23 1.0 latest",
     commands=[version_add, version_list],
 )
 tag = group(
