@@ -44,6 +44,10 @@ MISTAKES = {
         ["install", "demo/nuclei", "--where", "gene", "=", "TJP1"],
         "stands in quotes",
     ),
+    "a dash of a word processor": (
+        ["install", "demo/nuclei", "–-dry-run"],
+        "begins with two plain hyphens",
+    ),
     "names with blanks between": (
         ["query", "demo/nuclei", "--columns", "path", "size"],
         "size stands alone",

@@ -204,6 +204,7 @@ def test_all_columns_of_several_packages_name_the_package_once() -> None:
     [
         ("line = AICS", "Texts stand in single quotes: 'AICS'."),
         ("passage >", "What can be asked: cellbank query REF --describe"),
+        ("clone = ‘20’", "Quotes must be straight, as programs write them: '20'."),  # noqa: RUF001
         # What a shell leaves of `--where passage>40` without quotes, and the like.
         ("passage", "put all of it in quotes"),
         ("wells.passage", "put all of it in quotes"),

@@ -19,6 +19,8 @@ NOW: Final = {"current_date", "current_time", "current_timestamp", "localtime", 
 """Names without parentheses that DuckDB takes for the time."""
 NOWHERE: Final = 2**64 - 1
 """What DuckDB gives as the place of something that nobody wrote."""
+_CURLY: Final = "‘’“”„‚«»"  # noqa: RUF001
+"""What word processors and web pages make of quotes."""
 _BEFORE: Final = "SELECT 1 WHERE "
 _EDIT: Final = '"__edits"."__edit"'
 
@@ -304,6 +306,9 @@ class Resolver:
     def _unknown(self, name: str, text: str, place: tuple[int, int]) -> ConditionError:
         names = {one for tier in self._tiers() for group in tier for one in self._names_of(group)}
         close = near(name, sorted(names))
+        if plain := name.strip(_CURLY) if set(name) & set(_CURLY) else "":
+            advice = f"Quotes must be straight, as programs write them: '{plain}'."
+            return ConditionError(f"there is no {name}", *place, advice=advice)
         if text[place[0] : place[0] + 1] == '"' and not close:
             said = f"{name} is no name that is known here; texts stand in single quotes: '{name}'"
             return ConditionError(said, *place)

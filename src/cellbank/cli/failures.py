@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from typing import Final
 
@@ -92,6 +93,8 @@ def _of_click(error: click.ClickException) -> str:
 
 def _try_help(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
+    if re.search(r"(^|\W)[–—]-*\w", error.format_message()):
+        return "An option begins with two plain hyphens: --"
     takes_condition = context and any(one.name == "where" for one in context.command.params)
     if takes_condition and "unexpected extra argument" in error.format_message():
         return "A condition, or SQL, stands in quotes: --where \"gene = 'TJP1'\""
