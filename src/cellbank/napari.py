@@ -105,7 +105,7 @@ def _node(ref: str) -> GroupNode | DataNode:
 
     reference = Reference.parse(ref)
     view = resolve.view_of(open_store(config.read()), reference)
-    resolve.check_path(view.reader, view.package, reference.path)
+    resolve.check_in_view(view, reference.path)
     if not reference.path:
         what = f"{ref} is a package, not a record or an image in it"
         raise BadInput(what, f"See what is in it: cellbank tree {ref}")

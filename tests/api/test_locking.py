@@ -211,6 +211,14 @@ def test_a_file_that_was_changed_so_that_it_is_none_is_refused(
         cellbank.sync()
 
 
+def test_marks_of_a_merge_are_told(locked: Path) -> None:
+    text = locked.read_text()
+    conflict = f"<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> other\n"
+    locked.write_text(conflict)
+    with pytest.raises(BadInput, match="it has the marks of a merge in it"):
+        cellbank.sync()
+
+
 def test_without_a_file_there_is_nothing_to_bring() -> None:
     with pytest.raises(NotFound, match="cellbank lock"):
         cellbank.sync()

@@ -145,6 +145,8 @@ def test_what_was_left_out_is_named_with_the_command_that_brings_it(install) -> 
         cells.fovs[left]
     with pytest.raises(NotFetched, match=f"{advice[:-1]}/info"):
         cellbank.load(f"{CELLS}/fovs/{left}/info")
+    with pytest.raises(LeftOut, match=advice):
+        cellbank.tree(f"{CELLS}/fovs/{left}")
     with pytest.raises(EntryNotFound) as caught:
         cells["fovs/nothing"]
     assert not isinstance(caught.value, LeftOut)

@@ -11,6 +11,7 @@ from cellbank.model.errors import (
     CellbankError,
     Damaged,
     EntryNotFound,
+    LeftOut,
     NotFetched,
     error_classes,
     from_wire,
@@ -91,6 +92,12 @@ def test_a_missing_entry_is_a_missing_attribute_and_a_missing_key() -> None:
     assert isinstance(error, AttributeError)
     assert isinstance(error, KeyError)
     assert str(error).startswith("aics/a has no b")
+
+
+def test_a_command_can_be_pasted_whatever_the_path_has_in_it() -> None:
+    advice = LeftOut("lab/scans", "day 1/it's $5.tif").advice
+    command = advice.removeprefix("Add it: ")
+    assert ["cellbank", "install", "lab/scans/day 1/it's $5.tif"] == shlex.split(command)
 
 
 def test_a_wire_document_that_makes_no_sense_gives_the_fallback() -> None:

@@ -106,8 +106,10 @@ def tree(ref: str, depth: int | None = None, from_: str | None = None) -> Branch
     is. Raises `NotInstalled`, `PackageNotFound`, `EntryNotFound`: the advice has near names.
     """
     with looking(ref, from_) as (reference, found):
-        at = found.where if isinstance(found, AtRemote) else ""
-        resolve.check_path(found.reader, found.package, reference.path, at)
+        if isinstance(found, AtRemote):
+            resolve.check_path(found.reader, found.package, reference.path, found.where)
+        else:
+            resolve.check_in_view(found, reference.path)
         title = str(reference)
         return facts.tree(found.reader, reference.path, title, depth)
 

@@ -22,7 +22,9 @@ the facts the class was made from, so an error can be pickled, sent over the wir
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
+
+_is_plain: Final = re.compile(r"[\w@%+=:,./-]+", re.ASCII).fullmatch
 
 
 class CellbankError(Exception):
@@ -53,7 +55,7 @@ def _near(names: Sequence[str]) -> str:
 
 def _pasted(text: str) -> str:
     """Return a word of a command as a shell takes it."""
-    if re.fullmatch(r"[\w@%+=:,./-]+", text, re.ASCII):
+    if _is_plain(text):
         return text
     return "'" + text.replace("'", "'\\''") + "'"
 

@@ -19,6 +19,7 @@ from cellbank.storage.local import read_file
 FORMAT: Final = 1
 FILE: Final = "cellbank.lock"
 
+_has_marks: Final = re.compile(rb"^(<{7}|>{7})( |$)", re.MULTILINE).search
 _is_place: Final = re.compile("[0-9a-f]{32}").fullmatch
 
 
@@ -68,6 +69,8 @@ def decode_lock(data: bytes, where: str) -> dict[str, Locked]:
     Raises `BadInput`: It is none, or was changed so that it is none any more. Raises
     `NewerFormat`: A newer cellbank wrote it.
     """
+    if _has_marks(data):
+        raise _bad(where, "it has the marks of a merge in it")
     try:
         document = msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
