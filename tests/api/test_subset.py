@@ -125,6 +125,17 @@ def test_without_relations_only_the_records_come(install) -> None:
     assert fovs(0, 1) == ids("fovs")
 
 
+def test_two_who_choose_at_once_both_have_what_they_chose(remote: Path) -> None:
+    waiting = ["gene = 'ACTB'"]
+
+    def watch(event: object) -> None:
+        if isinstance(event, Said) and "objects (" in event.text and waiting:
+            cellbank.install(CELLS, where=waiting.pop())
+
+    cellbank.install(CELLS, where=TJP1, watch=watch)
+    assert "where gene = 'ACTB'; where gene = 'TJP1'" == cellbank.ls()[0].want
+
+
 def test_a_sample_is_the_same_everywhere(install, monkeypatch, tmp_path) -> None:
     install(sample=2, seed=1)
     first = paths()

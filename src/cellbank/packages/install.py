@@ -76,6 +76,17 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
     and `EntryNotFound` with near names, `DiskFull` before the first byte, `ChainRefused` if the
     remote shows an older history than before.
     """
+    done = None
+    while done is None:
+        # Once more where another process said meanwhile what is installed: both are wanted.
+        done = _install(store, remote, reference, options)
+    return done
+
+
+def _install(
+    store: Store, remote: Remote, reference: Reference, options: Options
+) -> Installation | None:
+    """Do what `install` does; None if what is installed here changed meanwhile."""
     package = reference.package
 
     def say(text: str) -> None:
@@ -140,7 +151,10 @@ def install(store: Store, remote: Remote, reference: Reference, options: Options
         counted |= {table.digest for table in tables.values()}
         store.check_spared(counted - plan.large.keys() - more.large.keys())
         record = _installed(package, revision, remote, newest, want, before, tables)
-        store.set_installed(package, record)
+        with disk.folder_lock(store.root):
+            if _own(store, package) != before:
+                return None
+            store.set_installed(package, record)
         _builds_on(store, remote, package, newest, revision)
         compact(store, package, [revision, *record.earlier])
         changed = bool(plan or plan.parts) or record != before

@@ -428,6 +428,18 @@ def waiting_lock(path: str) -> Iterator[None]:
 
 
 @contextmanager
+def folder_lock(folder: str) -> Iterator[None]:
+    """Hold a folder alone, after waiting for it; where locks do not work, go without."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def exclusive_lock(path: str) -> Iterator[bool]:
     """Try to hold the lock at `path` alone; yields whether it was free."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
