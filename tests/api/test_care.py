@@ -79,6 +79,42 @@ def test_one_repair_mends_large_objects_beside_a_damaged_manifest(remote, own_ho
     assert cellbank.verify().good
 
 
+@pytest.fixture
+def in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Go to an empty store, with a remote that has a large file in two packages."""
+    root = tmp_path / "pieces"
+    root.mkdir()
+    (root / "large.tif").write_bytes(bytes(range(256)) * (9 << 12))
+    for name in ("lab/one", "lab/two"):
+        (root / "name.txt").write_text(name)
+        cellbank.build(name, root)
+        cellbank.push(name, to=str(tmp_path / "remote"))
+    monkeypatch.setenv("CELLBANK_HOME", str(tmp_path / "empty"))
+    return str(tmp_path / "remote")
+
+
+def test_what_another_package_brought_is_no_damage_of_a_part(in_pieces, tmp_path):
+    cellbank.install("lab/one", in_pieces)
+    cellbank.install("lab/two", in_pieces, path="name.txt")
+    assert cellbank.verify().good
+    assert 2 == cellbank.verify("lab/two").entries
+    spoil(object_file(tmp_path / "empty", "lab/one/large.tif"))
+    assert not cellbank.verify("lab/two").good
+    assert cellbank.verify(repair=True).good
+
+
+def test_an_object_whose_list_of_pieces_is_damaged_stays(in_pieces, tmp_path):
+    cellbank.install("lab/one", in_pieces)
+    file = object_file(tmp_path / "empty", "lab/one/large.tif")
+    before = file.stat().st_ino
+    for pack in (tmp_path / "empty/packages/lab/one/packs").iterdir():
+        spoil(pack, 9)
+    assert not cellbank.verify().good
+    assert cellbank.verify(repair=True).good
+    assert cellbank.verify().good
+    assert before == file.stat().st_ino
+
+
 def test_repair_fetches_from_where_the_package_came_from(remote, own_home):
     spoil(object_file(own_home, "lab/cells/images/0.tif"))
     object_file(own_home, "lab/cells/images/2.tif").unlink()

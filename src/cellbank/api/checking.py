@@ -137,11 +137,13 @@ def _look(
 ) -> tuple[list[Damage], list[Entry]]:
     """Return what is damaged, and the entries that were checked."""
     try:
-        entries = _wanted_entries(store, package, revision)
+        entries, spare = _wanted_entries(store, package, revision)
         tables = store.tables(package, revision)
     except IntegrityError as error:
         return [Damage(str(package), "", revision, error.message)], []
-    found = _verify.verify_revision(store, package, revision, entries, watch, tables=tables)
+    found = _verify.verify_revision(
+        store, package, revision, entries, watch, tables=tables, spare=spare
+    )
     return found, entries
 
 
@@ -177,17 +179,24 @@ def _mend(
         return
 
 
-def _wanted_entries(store: Store, package: Package, revision: str) -> list[Entry]:
-    """Return the entries that must be here, and those that happen to be."""
+def _wanted_entries(store: Store, package: Package, revision: str) -> tuple[list[Entry], set[str]]:
+    """Return the entries that must be here and those that happen to be; and lists of pieces.
+
+    An object that another package brought has no list of its pieces in this one: such lists need
+    not be here.
+    """
     installed = store.need_installed(package)
     whole = list(store.reader(package, revision))
     want = installed.want
     if want.everything or not (want.metadata or installed.revision == revision):
-        return whole
+        return whole, set()
     due: set[str] = set()
     if want.list and installed.revision == revision:
         due = {entry.path for entry in store.reader(package, want.list)}
     if want.metadata:
         due |= {entry.path for entry in whole if entry.is_document}
     here = _verify.lying_here(store, package, whole)
-    return [entry for entry in whole if entry.path in due or entry.digest in here]
+    found = [entry for entry in whole if entry.path in due or entry.digest in here]
+    spare = {e.pieces for e in found if e.pieces is not None and e.path not in due}
+    spare -= {e.pieces for e in found if e.pieces is not None and e.path in due}
+    return found, spare - store.has_small(package, spare)

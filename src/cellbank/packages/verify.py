@@ -1,7 +1,7 @@
 """Verifying: every object of a package hashed again, damage named, and fetched if asked."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
@@ -77,16 +77,22 @@ def verify_revision(
     revision: str,
     entries: list[Entry],
     watch: Watcher = ignore,
+    *,
     executor: Executor | None = None,
     tables: Mapping[str, Table] = NO_TABLES,
+    spare: Collection[str] = (),
 ) -> list[Damage]:
-    """Hash every object of these entries and tables; return what is damaged or missing."""
+    """Hash every object of these entries and tables; return what is damaged or missing.
+
+    Lists of pieces in `spare` need not be here.
+    """
     every = [*table_entries(tables), *entries]
     counter = Counter("verify", sum(entry.size for entry in every), watch)
     bad: dict[str, str] = {}
     large = {e.digest: e for e in every if e.size >= SMALL_BELOW}
     small = {e.digest: e.size for e in every if e.size < SMALL_BELOW}
-    small |= {e.pieces: UNKNOWN for e in entries if e.pieces is not None}
+    lists = {e.pieces for e in entries if e.pieces is not None}
+    small |= dict.fromkeys(lists.difference(spare), UNKNOWN)
     parts = [revision, *(page.digest for page in store.reader(package, revision).header.pages)]
     small |= dict.fromkeys(parts, UNKNOWN)
 
@@ -121,10 +127,11 @@ def verify_revision(
             pool.shutdown(cancel_futures=True)
     lost = [Damage(str(package), "", part, bad[part]) for part in parts if part in bad]
     lost = lost[:1] + [
-        Damage(str(package), entry.path, entry.digest, bad[digest], entry.size)
+        # Where only the list of its pieces is bad, the object is good and stays.
+        Damage(str(package), entry.path, digest, bad[digest], size)
         for entry in entries
-        for digest in (entry.digest, entry.pieces)
-        if digest in bad
+        for digest, size in ((entry.digest, entry.size), (entry.pieces, 0))
+        if digest is not None and digest in bad
     ]
     return lost + [
         Damage(str(package), "", table.digest, bad[table.digest], table.size, kind)
