@@ -243,6 +243,15 @@ def test_all_of_it_ends_the_subset(install, said) -> None:
     assert f"{CELLS} is installed in full already, and stays so" in said
 
 
+@pytest.mark.parametrize(
+    ("ref", "more"),
+    [(CELLS, {"where": TJP1}), (CELLS, {"metadata_only": True}), (f"{CELLS}/fovs", {})],
+)
+def test_all_and_a_part_are_not_asked_for_together(install, ref: str, more) -> None:
+    with pytest.raises(BadInput, match="all of the package and a part of it"):
+        install(ref, all_=True, **more)
+
+
 def test_an_empty_answer_is_said(install, said) -> None:
     install(where="passage > 1000")
     assert f"No fovs of {CELLS} fit: passage > 1000" in said

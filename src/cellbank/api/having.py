@@ -133,7 +133,7 @@ def install(  # noqa: PLR0913  what may be chosen, by name
         related=related,
         documents=metadata_only,
     )
-    if all_ and choice is not None:
+    if all_ and (choice is not None or metadata_only or Reference.parse(ref).path):
         raise BadInput("all of the package and a part of it were asked for", "Ask for one of them.")
     reference = whole(ref) if metadata_only or choice is not None else Reference.parse(ref)
     get_ready(choice)
