@@ -335,6 +335,19 @@ def test_an_image_that_cannot_be_read_or_has_other_channels_is_told(lab, tmp_pat
     )
 
 
+def test_what_is_taken_from_a_package_is_looked_at_and_so_are_channels_without_an_image(lab):
+    package = cellbank.load(ALL)
+    draft = cellbank.edit(ALL)
+    draft.set(f"fovs/{FOV[0]}/image/load", package["README"])
+    draft.set(f"fovs/{FOV[1]}/image/load", package[f"cell_segs/cell_{FOVS[1]}/image/load"])
+    draft.update("fovs", [{"id": FOV[2], "channels": [{"dye_name": "A"}]}])
+    with pytest.raises(ProblemsFound) as caught:
+        draft.build()
+    assert [f"fovs/{fov}/image/load" for fov in FOV[:3]] == [
+        problem["file"] for problem in caught.value.problems
+    ]
+
+
 # --- images
 
 
@@ -355,6 +368,16 @@ def test_an_image_can_be_replaced_or_go_and_the_tables_follow(lab, tmp_path):
 
 
 # --- what is said
+
+
+@pytest.mark.parametrize(
+    "row", [{"id": "another", "image_ids": [3]}, {"id": FOV[0], "blebs": 3}]
+)
+def test_what_is_new_is_told_to_come_by_a_recipe(lab, row):
+    with pytest.raises(ProblemsFound) as caught:
+        cellbank.edit(ALL).update("fovs", [row])
+    (problem,) = caught.value.problems
+    assert "by a recipe" in problem["advice"]
 
 
 def test_an_attribute_that_comes_from_the_same_place_elsewhere_is_told(tmp_path):

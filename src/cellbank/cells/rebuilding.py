@@ -22,8 +22,9 @@ from cellbank.cells.standing import Workplace
 from cellbank.cells.updating import Values, table_form
 from cellbank.cells.values import Spec
 from cellbank.model.digest import SMALL_BELOW
-from cellbank.model.errors import CellbankError, NotFetched
+from cellbank.model.errors import CellbankError, Damaged, NotFetched
 from cellbank.model.manifest import Entry
+from cellbank.packages.carried import Carried
 from cellbank.packages.edits import Edits
 from cellbank.packages.recording import Stamp
 from cellbank.packages.scan import Source
@@ -211,28 +212,47 @@ class Rebuilding:
                 yield path, (parts[0], parts[1])
 
     def _check_images(self, problems: Problems) -> None:
-        """Tell of images that are set and cannot be read."""
+        """Tell of images that are set and cannot be read, or have not the channels of `info`."""
         from cellbank import images
 
-        for path in self._images:
-            item = self._edits.put.get(path)
-            if not isinstance(item, Source):
+        for path, (group, one) in self._images.items():
+            file = self._file_of(self._edits.put.get(path))
+            if file is None:
                 continue
             try:
-                image = images.open(BytesIO(item.data) if item.data is not None else item.file)
-                self._check_channels(path, image, problems)
+                count = len(images.open(file).channels)
             except CellbankError as error:
-                problems.error(path, error.message, error.advice or "Set a good one.")
+                problems.error(path, error.message, "Set an image that can be read: OME-TIFF.")
+                continue
+            self._check_channels(group, one, count, problems)
+        for one, row in self._changes.values.get("fovs", {}).items():
+            stands = self._work.of("fovs").value(one, "channels") if "channels" in row else None
+            path = f"fovs/{one}/image/load"
+            if stands and path not in self._images and self._edits.find(path) is not None:
+                self._check_channels("fovs", one, len(stands), problems)
 
-    def _check_channels(self, path: str, image: Any, problems: Problems) -> None:
-        group, one = self._images[path]
+    def _file_of(self, item: Source | Carried | None) -> BytesIO | str | None:
+        """Return what an entry that is set holds; None where that is not here."""
+        if isinstance(item, Source):
+            return BytesIO(item.data) if item.data is not None else item.file
+        if item is None:
+            return None
+        store, entry = self._view.store, item.entry
+        if entry.size >= SMALL_BELOW:
+            return store.object_path(entry.digest, entry.size)
+        with suppress(Damaged):
+            return BytesIO(store.read_small(item.package, entry.digest))
+        return None
+
+    def _check_channels(self, group: str, one: str, count: int, problems: Problems) -> None:
         if group != "fovs" or "channels" not in self._specs[group]:
             return
         said = self._work.of(group).value(one, "channels")
         said = self._rows.get(group, {}).get(one, {}).get("channels", said)
-        if said and len(said) != len(image.channels):
-            what = f"has {len(image.channels)} channels, its info names {len(said)}"
-            problems.error(path, what, "Set the attribute `channels` as well.", record=one)
+        if said and len(said) != count:
+            what = f"has {count} channels, its info names {len(said)}"
+            advice = "Set the image and the attribute `channels` together."
+            problems.error(f"{group}/{one}/image/load", what, advice, record=one)
 
     # --- metadata tables
 

@@ -21,6 +21,7 @@ Values = dict[str, dict[str, Any]]
 IGNORED: Final = ("url", "package")
 """Columns of answers that say where something is."""
 _IMAGE: Final = ("path", "digest", "size")
+_NEW: Final = "New records come by a recipe: cellbank build OWNER RECIPE"
 _SEARCHED: Final = 50_000
 """Near ones are looked for among no more ids than these: that takes long."""
 
@@ -85,7 +86,7 @@ class Checker:
         for name in given.names:
             if name not in ("id", *known, *IGNORED):
                 close = near(name, self._specs)
-                has = f"There are: {', '.join(self._specs)}."
+                has = f"There are: {', '.join(self._specs) or 'none'}. New ones come by a recipe."
                 advice = f"Did you mean {' or '.join(close)}?" if close else has
                 what = f"{self._group} have no {name}"
                 self._problems.error(given.place, what, advice, column=name)
@@ -102,7 +103,7 @@ class Checker:
         if one not in self._places:
             few = len(self._places) <= _SEARCHED and self._problems.errors < 20
             close = near(one, self._places) if few else []
-            advice = f"Did you mean {' or '.join(close)}?" if close else "Only records can change."
+            advice = f"Did you mean {' or '.join(close)}?" if close else _NEW
             what = f"{self._group} have no {one}"
             self._problems.error(place, what, advice, row=number, column="id")
             return None

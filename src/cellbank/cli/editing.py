@@ -36,7 +36,8 @@ def edit(console: Console, ref: str, tables: tuple[str, ...], message: str) -> N
 
     TABLE is a group of records, such as fovs, whose rows are told apart by the column id, or
     entries, by path; the name of the file tells which, unless it is said. Only the rows and columns
-    in the file change; an empty cell says that nothing is known. No image is read. Nothing is sent.
+    in the file change; an empty cell says that nothing is known. New records and attributes come by
+    a recipe. No image is read. Nothing is sent.
     """
     from cellbank.api import editing
 
