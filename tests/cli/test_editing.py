@@ -70,14 +70,24 @@ def test_edit_tells_all_that_is_wrong_of_all_tables_and_builds_nothing(cellbank,
     assert before == revision_of(cellbank, "aics/cell_lines")
 
 
-@pytest.mark.parametrize("name", ["nowhere.csv", "folder", "wells.odd", "wells.csv"])
+@pytest.mark.parametrize("name", ["nowhere.csv", "folder", "wells.odd", "wells.csv", "wells.db"])
 def test_edit_refuses_what_is_no_table(cellbank, lab, tmp_path, name):
     (tmp_path / "folder").mkdir()
     (tmp_path / "wells.odd").write_text("id\n")
+    (tmp_path / "wells.db").write_text("")
     (tmp_path / "wells.csv").write_text("")
     failed = cellbank("edit", "aics/cell_lines", "--set", f"wells={tmp_path / name}")
     assert 2 == failed.code
     assert name in failed.err
+    assert "recipe" not in failed.err
+
+
+def test_edit_says_how_to_name_a_table_whose_file_has_another_name(cellbank, lab, tmp_path):
+    file = tmp_path / "my wells.csv"
+    table(file, {"id": E6, "passage": 40})
+    failed = cellbank("edit", "aics/cell_lines", "--set", file)
+    assert f"Name it: --set 'TABLE={file}'" in failed.err
+    cellbank("edit", "aics/cell_lines", "--set", f"wells={file}").ok()
 
 
 def test_edit_needs_a_table(cellbank, lab):

@@ -1,5 +1,6 @@
 """Changing a package that is there: a draft of it, and tables that change what it says."""
 
+import shlex
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -126,7 +127,7 @@ def edit_tables(
             problems += found.problems
         except BadInput as error:
             place = Path(file).name
-            advice = f"{error.advice} Name it: --set TABLE={file}".strip()
+            advice = f"{error.advice} Name it: --set {shlex.quote(f'TABLE={file}')}".strip()
             told = {"severity": "error", "file": place, "what": error.message, "advice": advice}
             problems.append(told)
     if problems:
@@ -138,12 +139,13 @@ def _rows_in(file: str) -> Table:
     """Return the rows of a file; raises `ProblemsFound`, or `BadInput` where there is none."""
     from cellbank.cells.problems import Problems
     from cellbank.cells.recipe import Table as Place
-    from cellbank.cells.tables import format_of, read_table
+    from cellbank.cells.tables import FORMATS, format_of, read_table
 
     folder, name = str(Path(file).absolute().parent), Path(file).name
     problems = Problems()
     if what := _no_table(Path(file), format_of(Place(file=name))):
-        problems.error(name, what, "Name a table: CSV, TSV, Parquet or Excel.")
+        ends = ", ".join(end for end, kind in FORMATS.items() if kind != "sqlite")
+        problems.error(name, what, f"Name a table: {ends}.")
         raise _not_built(name, [msgspec.to_builtins(one) for one in problems.found()])
     rows = read_table(Place(file=name), folder, problems)
     if problems.errors or rows is None:

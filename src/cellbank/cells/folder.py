@@ -42,7 +42,7 @@ def advice_for_missing(top: Path, file: str) -> str:
     wanted = file.replace("\\", "/")
     same = [name for name in names if name.rpartition("/")[2] == wanted.rpartition("/")[2]]
     close = same[:3] or near(wanted, names)
-    return f"Did you mean {' or '.join(close)}?" if close else "Mend the path in the recipe."
+    return f"Did you mean {' or '.join(close)}?" if close else "Mend the path."
 
 
 def files_below(top: Path, *ends: str) -> list[str]:

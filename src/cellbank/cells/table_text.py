@@ -62,7 +62,7 @@ def _decoded(data: bytes, place: str, encoding: str, problems: Problems) -> str 
     return text.removeprefix("\ufeff")
 
 
-UTF16_ADVICE: Final = "Save it as UTF-8, or write `encoding: utf-16` in the recipe."
+UTF16_ADVICE: Final = "Save it as UTF-8. (A recipe may name another: `encoding: utf-16`.)"
 
 
 def _undecodable(
@@ -74,7 +74,7 @@ def _undecodable(
     else:
         byte = error.object[error.start]
         what = f"is not {encoding}: there is a byte {byte:#04x} that cannot be"
-        advice = "Save it as UTF-8, or name its encoding in the recipe: `encoding: latin-1`."
+        advice = "Save it as UTF-8. (A recipe may name another: `encoding: latin-1`.)"
         row = _row_at(before)
     problems.error(place, what, advice, row=row)
     # So that everything else that is wrong is found, too; nothing is built from it.
