@@ -161,6 +161,75 @@ def test_files_that_only_associates_names_are_found(folder):
     assert {2} == {made.records[f"{kind}_segs"] for kind in ("cell", "nuclei", "structure")}
 
 
+def what_of(made: cellbank.api.Imported) -> dict[str, str]:
+    return {problem.column: problem.what for problem in made.problems}
+
+
+def test_files_that_are_not_there_are_told(folder):
+    # As where somebody fetched only a part of a package of Quilt 3.
+    for name in ("fovs/b2c3d4e5_field.ome.tiff", "dna_segmentations/a1b2c3d4_field.tiff"):
+        (folder / name).unlink()
+    for plain in (False, True):
+        made = cellbank.import_quilt(NAME, folder, plain=plain)
+        said = what_of(made)
+        assert {"fovs", "dna_segmentations"} == said.keys()
+        assert "1 of the files" in said["fovs"]
+        assert "b2c3d4e5_field.ome.tiff" in said["fovs"]
+    (folder / "fovs/a1b2c3d4_field.ome.tiff").unlink()
+    assert "no column with images" in cellbank.import_quilt(NAME, folder).reason
+
+
+def test_few_of_many_files_are_enough_for_a_column_that_is_known(folder):
+    many = [{**rows()[0], "FOVId": n, "fovs": f"fovs/{n}.ome.tiff"} for n in range(60)]
+    write_table(folder, [*many, rows()[0]])
+    made = cellbank.import_quilt(NAME, folder, dry_run=True)
+    assert 1 == made.records["fovs"]
+    assert "60 of the files" in what_of(made)["fovs"]
+
+
+def test_rows_that_contradict_each_other_or_say_the_same_are_told(folder):
+    table = rows()
+    table[1]["CellLine"] = "AICS-99"
+    table[1]["fovs"] = table[2]["fovs"]
+    write_table(folder, [*table, table[0], table[0]])
+    made = cellbank.import_quilt(NAME, folder)
+    said = [(problem.row, problem.what) for problem in made.problems]
+    assert (3, "field 7682 is said to have line AICS-22 and AICS-99") in said
+    assert any("image" in what and "b2c3d4e5" in what for _, what in said)
+    assert (6, "2 rows say the same as one before") in said
+    info = cellbank.cells.record(cellbank.load(f"{NAME}/fovs/fov_7682")).info
+    assert ["line_AICS_22"] == info["lines"]
+    assert 2 == len(info["cells"])
+
+
+def test_associates_that_cannot_be_read_are_told(folder):
+    table = [{**row, "associates": said} for row, said in zip(rows(), ("{x", "", "3", "{}"))]  # noqa: B905
+    write_table(folder, table)
+    assert "of 2 rows" in what_of(cellbank.import_quilt(NAME, folder, dry_run=True))["associates"]
+
+
+def test_texts_that_are_too_long_for_a_path_are_texts(folder):
+    write_table(folder, [{**row, "Features": "[0.5, " * 2000} for row in rows()])
+    made = cellbank.import_quilt(NAME, folder)
+    assert "features of the fields" == made.columns["Features"]
+
+
+def test_the_size_of_voxels_is_kept_where_images_do_not_say_it(folder):
+    made = cellbank.import_quilt(NAME, folder)
+    assert "size of a voxel along Z, pixel_scale_z of the fields" == made.columns["PixelScaleZ"]
+    info = cellbank.cells.record(cellbank.load(f"{NAME}/fovs/fov_7682")).info
+    assert (0.29, 0.108) == (info.pixel_scale_z, info.pixel_scale_x)
+
+
+def test_what_an_import_wrote_is_no_entry(folder):
+    cellbank.import_quilt(NAME, folder)
+    cellbank.import_quilt(NAME, folder, plain=True)
+    assert not {"cellbank.yaml", "cellbank_import"} & {*cellbank.load(NAME)._keys()}
+    (folder / "cellbank.yaml").write_text("format: 1\n")
+    cellbank.import_quilt(NAME, folder, plain=True)
+    assert "cellbank.yaml" in cellbank.load(NAME)
+
+
 def test_a_damaged_image_is_told_with_the_way_out(folder):
     (folder / "fovs/a1b2c3d4_field.ome.tiff").write_bytes(b"II*\0 no image")
     with pytest.raises(ProblemsFound, match="--plain") as caught:

@@ -24,6 +24,12 @@ def test_import_may_only_say_what_would_be(cellbank, folder):
     assert "" == cellbank("ls").ok().out.replace("no packages", "").strip()
 
 
+def test_import_shows_what_is_doubtful(cellbank, folder):
+    write_table(folder, [*rows(), rows()[0]])
+    assert "1 row says the same" in cellbank("import", "lab/cells", folder).ok().err
+    assert "" == cellbank("import", "lab/cells", folder, "--quiet").ok().err
+
+
 def test_import_says_why_there_are_no_records(cellbank, folder):
     write_table(folder, [{"a": 1, "fovs": rows()[0]["fovs"]}])
     result = cellbank("import", "lab/cells", folder).ok()
@@ -36,7 +42,7 @@ def test_import_names_files_that_are_not_there(cellbank, folder):
     files = [rows()[0]["fovs"], rows()[1]["fovs"], "fovs/copied_in_part.ome.tiff"]
     write_table(folder, [{"a": 1, "fovs": file} for file in files])
     result = cellbank("import", "lab/cells", folder).ok()
-    assert "there is no file fovs/copied_in_part.ome.tiff in the folder" in result.err
+    assert "not in the folder: fovs/copied_in_part.ome.tiff." in result.err
     assert "warning  metadata.csv    4  fovs" in result.err
     assert "paths of files" in result.out
     assert "" == cellbank("import", "lab/cells", folder, "--quiet").ok().err
@@ -47,7 +53,7 @@ def test_import_tells_all_that_is_wrong(cellbank, folder):
     failed = cellbank("import", "lab/cells", folder)
     assert (2, "") == (failed.code, failed.out)
     assert "a1b2c3d4_field" in failed.err
-    assert "--plain" in failed.err
+    assert f"cellbank import --plain lab/cells {folder}" in failed.err
     assert 2 == cellbank("import", "lab/cells", folder, "--json").code
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -109,17 +110,21 @@ def import_quilt(
     taken = {row["image"] for rows in plan.tables.values() for row in rows if row.get("image")}
     left = sum(1 for source in scan.scan(str(root))[0] if _is_left(source.path, taken, quilt.place))
     recipe = str(root / RECIPE)
+    doubts = [*quilt.problems, *plan.problems]
     if dry_run:
-        return Imported("cell_lines", None, plan.columns, "", counts, left, "", quilt.gone)
+        return Imported("cell_lines", None, plan.columns, "", counts, left, "", doubts)
     _write(root, plan.tables, plan.recipe)
     try:
         built = build_family(name.owner, recipe, message=message, watch=watch)
     except ProblemsFound as error:
-        error.advice = f"Mend {RECIPE}, or import it as it is: cellbank import --plain."
+        error.advice = (
+            f"Mend {RECIPE} and build again, or import it as it is: "
+            f"cellbank import --plain {name} {shlex.quote(os.fspath(folder))}"
+        )
         raise
-    problems = [*quilt.gone, *built.problems]
+    doubts += built.problems
     return Imported(
-        "cell_lines", built.packages[0], plan.columns, "", built.records, left, recipe, problems
+        "cell_lines", built.packages[0], plan.columns, "", built.records, left, recipe, doubts
     )
 
 
@@ -141,20 +146,25 @@ def _as_files(
 ) -> Imported:
     """Make a plain package: every file with what the table says of it."""
     from cellbank.cells.quilt_files import metas_of
+    from cellbank.cells.quilt_records import FOLDER
 
     metas, cut = metas_of(quilt)
     columns = {
         name: "paths of files, in associates" if name in quilt.files else "meta of the files"
         for name in quilt.columns
     }
-    problems = [
+    problems = [*quilt.problems]
+    problems += [
         Problem("warning", path, "the table says more of it than `meta` can hold", "It is cut.")
         for path in cut
-    ] + quilt.gone
+    ]
     sources, _ = scan.scan(str(root))
+    ours = _is_ours(root / RECIPE)
     sources = [
         msgspec.structs.replace(one, meta=metas[one.path]) if one.path in metas else one
         for one in sources
+        # Left by an import that made records, or tried to.
+        if not (ours and (one.path == RECIPE or one.path.startswith(f"{FOLDER}/")))
     ]
     built = None
     if not dry_run:
@@ -170,6 +180,11 @@ def _as_files(
     return Imported("files", built, columns, reason, {}, 0, "", problems)
 
 
+def _is_ours(path: Path) -> bool:
+    """Whether an import wrote this recipe."""
+    return path.is_file() and path.read_text("utf-8", "replace").startswith(MARK)
+
+
 def _write(
     root: Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], recipe: Mapping[str, Any]
 ) -> None:
@@ -177,7 +192,7 @@ def _write(
     from cellbank.cells.quilt_records import FOLDER
 
     path = root / RECIPE
-    if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(MARK):
+    if path.exists() and not _is_ours(path):
         advice = "Move it away, or import it as it is: --plain."
         raise Conflict(f"{path} is there already", advice)
     for name, rows in tables.items():

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cellbank.cells.problems import Problem, Problems
 from cellbank.cells.quilt_columns import (
     ATTRIBUTES,
     FILES,
@@ -29,13 +30,14 @@ Row = dict[str, Any]
 class Plan(msgspec.Struct):
     """What becomes of a folder: tables, the recipe, and what became of each column.
 
-    `reason` says why it cannot become records, where it cannot.
+    `reason` says why it cannot become records, where it cannot; `problems` what is doubtful.
     """
 
     tables: dict[str, list[Row]] = {}
     recipe: dict[str, Any] = {}
     columns: dict[str, str] = {}
     reason: str = ""
+    problems: list[Problem] = []
 
 
 def plan_of(quilt: Quilt, folder: Path, title: str, name: str) -> Plan:
@@ -57,6 +59,7 @@ class _Planning:
         self._columns: dict[str, str] = {}
         self._images = self._by_kind()
         self._keys = {kind: self._first(names) for kind, names in KEYS.items()}
+        self._problems = Problems()
 
     def _first(self, names: Iterable[str]) -> str | None:
         return next((self._snake[name] for name in names if name in self._snake), None)
@@ -93,7 +96,8 @@ class _Planning:
             "records": records,
             "packages": {"all": self._name},
         }
-        return Plan(tables, recipe, {c: self._columns[c] for c in self._quilt.columns})
+        columns = {c: self._columns[c] for c in self._quilt.columns}
+        return Plan(tables, recipe, columns, problems=self._problems.found())
 
     # --- rows
 
@@ -101,15 +105,19 @@ class _Planning:
         """Return a row a field of view: the first that names it."""
         self._columns[key] = "key of the fields of view"
         made: dict[str, Row] = {}
-        for row in self._quilt.rows:
+        others: dict[str, tuple[int, str]] = {}
+        for number, row in zip(self._quilt.numbers, self._quilt.rows, strict=True):
             if row[key] is None or row[image] is None:
                 continue
-            found = made.setdefault(_text(row[key]), {"fov": _text(row[key])})
-            for name, value in {**self._links(row), "image": row[image]}.items():
-                found.setdefault(name, value)
-            for kind, column in self._images.items():
-                if kind != "fov" and found.get(kind) is None:
-                    found[kind] = row[column]
+            one = _text(row[key])
+            found = made.setdefault(one, {"fov": one})
+            images = {kind: row[column] for kind, column in self._images.items() if kind != "fov"}
+            for name, value in {**self._links(row), "image": row[image], **images}.items():
+                if value is not None and found.setdefault(name, value) != value:
+                    what = f"field {one} is said to have {name} {found[name]} and {value}"
+                    others.setdefault(name, (number, what))
+        for number, what in others.values():
+            self._problems.warn(self._quilt.place, what, "The first is taken.", row=number)
         self._add_channels(made)
         return list(made.values())
 
@@ -129,7 +137,7 @@ class _Planning:
     def _above(self, fields: list[Row]) -> dict[str, list[Row]]:
         """Return lines, plates and wells, each once."""
         self._say_key("line", "key of the lines")
-        self._say_key("plate", "key of the plates, plate_barcode")
+        self._say_key("plate", "key of the plates")
         self._say_key("well", "well of the fields of view")
         found: dict[str, dict[str, Row]] = {"lines": {}, "plates": {}, "wells": {}}
         for row in fields:
@@ -258,6 +266,11 @@ class _Planning:
                     f"{said}, {standard}" if said else f"{standard} of the fields"
                 )
                 self._copy(column, fields, standard)
+        for name, axis in VOXELS.items():
+            scale = self._snake.get(name)
+            if scale is not None and self._is_of_fields(scale):
+                made[name] = {"column": f"voxel_{axis}", "type": "number", "unit": "µm"}
+                self._columns[scale] += f", {name} of the fields"
         for column in self._quilt.columns:
             if column not in self._columns and self._is_of_fields(column):
                 name = own_name(column, {*made, "image", *fields[0]})

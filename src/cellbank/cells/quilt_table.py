@@ -1,13 +1,16 @@
 """The table of a folder that Quilt 3 or quilt3distribute made: rows, and the files they name."""
 
+import ast
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import msgspec
 
 from cellbank.cells.problems import Problem, Problems
+from cellbank.cells.quilt_columns import FILES, snake
 from cellbank.cells.recipe import Table as Place
 from cellbank.cells.tables import read_table
 from cellbank.model.errors import BadInput, NotFound, ProblemsFound
@@ -21,15 +24,16 @@ _LOOKED_AT: Final = 50
 class Quilt(msgspec.Struct, frozen=True):
     """A folder's table: rows by column, and which columns name files of the folder.
 
-    In `files` a value is the path of the file in the folder, or nothing where there is none; `gone`
-    tells of each that is named and not there.
+    In `files` a value is the path of the file in the folder, or nothing where there is none.
+    `numbers` are those by which people know the rows, `problems` what should be looked at.
     """
 
     place: str
     rows: list[dict[str, Any]]
     columns: list[str]
     files: list[str]
-    gone: list[Problem] = []
+    numbers: Sequence[int] = ()
+    problems: Sequence[Problem] = ()
 
     def named(self) -> set[str]:
         """Return the paths of all files that rows name."""
@@ -56,21 +60,39 @@ def read_quilt(folder: Path) -> Quilt:
         raise ProblemsFound(name, [msgspec.to_builtins(one) for one in problems.found()])
     if not found.rows:
         raise BadInput(f"{name} has no rows", "There is nothing to import.")
-    rows = [{key: _known(row[at]) for key, at in found.columns.items()} for row in found.rows]
+    given = [{key: _known(row[at]) for key, at in found.columns.items()} for row in found.rows]
+    rows, numbers = _once(given, [found.number(at) for at in range(len(given))], name, problems)
     columns = [key for key in found.columns if key != ASSOCIATES]
     if ASSOCIATES in found.columns:
-        columns += _spread(rows, columns)
-    files = [key for key in columns if _names_files(folder, key, (row[key] for row in rows))]
-    gone = Problems()
+        columns += _spread(rows, numbers, columns, name, problems)
+    files = [key for key in columns if _names_files(folder, key, [row[key] for row in rows])]
     for key in files:
-        for at, row in enumerate(rows):
-            value, row[key] = row[key], _path_in(folder, key, row[key])
-            if value is not None and row[key] is None:
-                what = f"there is no file {value} in the folder"
-                gone.warn(
-                    name, what, "Copy it there, or mend the cell.", row=found.number(at), column=key
-                )
-    return Quilt(name, rows, columns, files, gone.found())
+        lost: dict[str, int] = {}
+        for row, number in zip(rows, numbers, strict=True):
+            path = _path_in(folder, key, row[key])
+            if path is None and row[key] is not None:
+                lost.setdefault(str(row[key]), number)
+            row[key] = path
+        if lost:
+            first, number = next(iter(lost.items()))
+            what = f"{len(lost):,} of the files that it names are not in the folder: {first:.80}"
+            advice = "What is only in them is left out: put them there and import again."
+            problems.warn(name, what, advice, row=number, column=key)
+    return Quilt(name, rows, columns, files, numbers, problems.found())
+
+
+def _once(
+    rows: list[dict[str, Any]], numbers: list[int], place: str, problems: Problems
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return the rows without those that say the same as one before."""
+    kept = dict(zip(map(repr, reversed(rows)), reversed(range(len(rows))), strict=True))
+    first = sorted(kept.values())
+    if len(first) < len(rows):
+        count = len(rows) - len(first)
+        what = f"{count:,} {'row says' if count == 1 else 'rows say'} the same as one before"
+        again = next(at for at in range(len(rows)) if at >= len(first) or first[at] != at)
+        problems.warn(place, what, "They are taken once.", row=numbers[again])
+    return [rows[at] for at in first], [numbers[at] for at in first]
 
 
 def _known(value: Any) -> Any:
@@ -80,44 +102,65 @@ def _known(value: Any) -> Any:
     return None if value in ("", "nan", "NaN", "None") or value != value else value  # noqa: PLR0124
 
 
-def _spread(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> list[str]:
+def _spread(
+    rows: Iterable[dict[str, Any]],
+    numbers: Iterable[int],
+    columns: Iterable[str],
+    place: str,
+    problems: Problems,
+) -> list[str]:
     """Give each row what its `associates` name, as columns; return those that are new."""
     known = set(columns)
     added: dict[str, None] = {}
-    parsed = [(row, _associates(row.pop(ASSOCIATES, None))) for row in rows]
-    for _, associates in parsed:
-        added |= dict.fromkeys(key for key in associates if key not in known)
+    parsed = []
+    odd: list[int] = []
+    for row, number in zip(rows, numbers, strict=True):
+        said = row.pop(ASSOCIATES, None)
+        associates = _associates(said)
+        if associates is None:
+            odd.append(number)
+        parsed.append((row, associates or {}))
+        added |= dict.fromkeys(key for key in associates or () if key not in known)
     for row, associates in parsed:
         for key in added:
             row[key] = associates.get(key)
+    if odd:
+        what = f"of {len(odd):,} rows they cannot be read"
+        advice = "Write them as JSON: a name and a path for each file."
+        problems.warn(place, what, advice, row=odd[0], column=ASSOCIATES)
     return list(added)
 
 
-def _associates(value: Any) -> Mapping[str, Any]:
-    """Return the files that belong to a row: name → path, the first of several."""
+def _associates(value: Any) -> Mapping[str, Any] | None:
+    """Return the files that belong to a row: name → path, the first of several; None: it is odd."""
+    if value is None:
+        return {}
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             try:
                 # As Python prints a dictionary.
-                value = json.loads(value.replace("'", '"'))
-            except ValueError:
-                return {}
+                value = ast.literal_eval(value)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                return None
     if not isinstance(value, Mapping):
-        return {}
+        return None
     return {
         str(key): (one[0] if isinstance(one, list) and one else one) for key, one in value.items()
     }
 
 
 def _names_files(folder: Path, column: str, values: Iterable[Any]) -> bool:
-    """Whether most of a column's values are files of the folder."""
-    looked = [value for value in values if value is not None][:_LOOKED_AT]
+    """Whether most of a column's values are files of the folder; of a known column, any."""
+    known = [value for value in values if value is not None]
+    looked = known[:_LOOKED_AT]
     if not all(isinstance(value, str) for value in looked):
         return False
     there = sum(_path_in(folder, column, value) is not None for value in looked)
-    return bool(looked) and there * 2 > len(looked)
+    if not there and snake(column) in FILES:
+        return any(_path_in(folder, column, value) is not None for value in known)
+    return there * 2 > len(looked) or bool(there and snake(column) in FILES)
 
 
 def _path_in(folder: Path, column: str, value: Any) -> str | None:
@@ -130,6 +173,8 @@ def _path_in(folder: Path, column: str, value: Any) -> str | None:
     tries = [parts, parts[-2:], [column, parts[-1]]]
     for one in tries:
         path = "/".join(one)
-        if (folder / path).is_file():
-            return path
+        # A text that is too long for a path is none.
+        with suppress(OSError):
+            if (folder / path).is_file():
+                return path
     return None

@@ -63,7 +63,7 @@ def import_(
             show_problems(console, error.problems)
         raise
     if not console.quiet:
-        show_problems(console, [msgspec.to_builtins(one) for one in imported.problems])
+        show_problems(console, [msgspec.to_builtins(problem) for problem in imported.problems])
     console.done(imported, _lines(imported))
 
 
