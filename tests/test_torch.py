@@ -183,6 +183,19 @@ def test_what_cannot_be_asked_is_told(lab):
         dataset(ALL, targets=["unnest(channels).dye_name AS dye"])
 
 
+def _fail(item: dict[str, Any]) -> None:
+    raise ValueError("no such thing")
+
+
+def test_an_error_of_a_transform_names_the_record(lab):
+    with pytest.raises(ValueError, match="no such thing") as caught:
+        dataset(ALL, transform=_fail)[2]
+    assert [f"In the transform of item 2: {IDS[2]}"] == caught.value.__notes__
+    with pytest.raises(ValueError, match="no such thing") as caught:
+        dataset(ALL, transform=_fail, crops=True)[1]
+    assert [f"In the transform of item 1: {IDS[0]}, cell 5"] == caught.value.__notes__
+
+
 def test_a_transform_gets_each_item(lab):
     data = dataset(ALL, targets="gene", transform=_shape_and_gene)
     assert [((3, 8, 8), "TJP1"), ((3, 8, 8), "TJP1")] == data[:2]

@@ -247,7 +247,15 @@ class Dataset:
         item = self._item(place)
         if self._tensors:
             item = {name: _tensor(value) for name, value in item.items()}
-        return item if self._transform is None else self._transform(item)
+        if self._transform is None:
+            return item
+        try:
+            return self._transform(item)
+        except Exception as error:
+            # The transform may have changed the item, and it is somebody else's error.
+            cell = "" if self._cells is None else f", cell {self._cells[place][1]}"
+            error.add_note(f"In the transform of item {place}: {self.record(place).id}{cell}")
+            raise
 
     def __iter__(self) -> Iterator[Any]:
         return (self[at] for at in range(len(self)))

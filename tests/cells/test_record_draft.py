@@ -370,9 +370,7 @@ def test_an_image_can_be_replaced_or_go_and_the_tables_follow(lab, tmp_path):
 # --- what is said
 
 
-@pytest.mark.parametrize(
-    "row", [{"id": "another", "image_ids": [3]}, {"id": FOV[0], "blebs": 3}]
-)
+@pytest.mark.parametrize("row", [{"id": "another", "image_ids": [3]}, {"id": FOV[0], "blebs": 3}])
 def test_what_is_new_is_told_to_come_by_a_recipe(lab, row):
     with pytest.raises(ProblemsFound) as caught:
         cellbank.edit(ALL).update("fovs", [row])
