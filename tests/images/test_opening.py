@@ -83,6 +83,20 @@ def test_an_entry_of_a_package_is_opened_by_what_it_holds(tmp_path: Path) -> Non
         open_image(package["notes.txt"])
 
 
+def test_a_group_of_nothing_but_one_entry_is_opened_as_that(tmp_path: Path) -> None:
+    (tmp_path / "cells/fovs/a/image").mkdir(parents=True)
+    (tmp_path / "cells/fovs/a/image/load").write_bytes(FORMS["ours"])
+    (tmp_path / "cells/fovs/a/info").write_text("{}")
+    cellbank.build("demo/cells", tmp_path / "cells")
+    package = cellbank.load("demo/cells")
+    image = open_image(package.fovs.a.image)
+    assert "fovs/a/image/load" == image.name
+    np.testing.assert_array_equal(STACK, image.read())
+    for other in (package.fovs.a, package.fovs, package):
+        with pytest.raises(BadImage, match="Name an image in it"):
+            open_image(other)
+
+
 def test_an_entry_without_a_path_is_read_through_the_file_it_opens() -> None:
     class Entry:
         filename = "a.tif"

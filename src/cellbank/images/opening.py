@@ -27,7 +27,7 @@ def open(  # noqa: A001  images.open, as webbrowser.open and gzip.open
     ----------
     source
         The path of a TIFF file or of an OME-Zarr folder; a binary file that can be moved in; an
-        entry of a package, or a group that holds an OME-Zarr.
+        entry of a package, or a group that holds an OME-Zarr or nothing but one entry.
     scene
         Which image of a file that holds several: its number or its name. In an OME-Zarr also the
         path of one that is not counted among them, such as `labels/nuclei`.
@@ -85,6 +85,7 @@ def open(  # noqa: A001  images.open, as webbrowser.open and gzip.open
 def _pixels(source: Any, scene: int, reader: str | None) -> Pixels:
     if reader not in {None, "bioio"}:
         raise BadInput(f"there is no reader {reader!r}", "Leave it out, or say 'bioio'.")
+    source = _alone(source)
     # A group's children are attributes, so its type is asked.
     kind = type(source)
     if hasattr(kind, "filename") and hasattr(kind, "open"):
@@ -103,6 +104,15 @@ def _pixels(source: Any, scene: int, reader: str | None) -> Pixels:
     if isinstance(source, io.TextIOBase):
         raise BadInput("an image cannot be opened from a file of text", "Open it with mode 'rb'.")
     return _of_file(source, name_of(source), scene)
+
+
+def _alone(source: Any) -> Any:
+    """Return the only entry of a group (`image`, which has `load`); else what was given."""
+    kind = type(source)
+    if hasattr(kind, "_read_file") and hasattr(kind, "__len__") and len(source) == 1:
+        only = source[0]
+        return only if hasattr(type(only), "filename") else source
+    return source
 
 
 def _of_entry(entry: Any, scene: int, reader: str | None) -> Pixels:
