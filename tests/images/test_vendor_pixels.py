@@ -3,6 +3,7 @@ where no reader knows the format.
 """
 
 import io
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -150,6 +151,16 @@ def test_nothing_is_said_beside_errors(path: str, capfd: pytest.CaptureFixture[s
         warnings.simplefilter("error")
         images.open(path, reader="bioio").read(C=0, Z=0)
     assert ("", "") == capfd.readouterr()
+
+
+def test_nothing_is_said_beside_the_first_error_of_a_process(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_text("no image")
+    program = "import sys; from cellbank import images; images.open(sys.argv[1])"
+    done = subprocess.run(  # noqa: S603  our own interpreter
+        [sys.executable, "-c", program, str(tmp_path / "a.tif")], capture_output=True, text=True
+    )
+    assert "Traceback (most recent call last):" == done.stderr.partition("\n")[0]
+    assert "BadImage" in done.stderr
 
 
 def test_without_bioio_the_error_says_what_to_install(

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any, Final
 
 import numpy as np
@@ -162,11 +164,15 @@ def _pixel_size(image: Any) -> tuple[dict[str, float], tuple[str, ...]]:
 @contextmanager
 def _silently() -> Iterator[None]:
     """Keep what readers have to say about odd files from the user's terminal."""
-    # bioio itself may be imported only now.
-    for name in ["bioio", *logging.Logger.manager.loggerDict]:
-        logger = logging.getLogger(name)
-        if name.startswith("bioio") and not logger.handlers:
-            logger.addHandler(logging.NullHandler())
+    _quieten()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@cache
+def _quieten() -> None:
+    """Give bioio and its readers, imported or not, a place to log to that is not stderr."""
+    readers = {found.module.partition(".")[0] for found in entry_points(group="bioio.readers")}
+    for name in {"bioio", "bioio_base"} | readers:
+        logging.getLogger(name).addHandler(logging.NullHandler())
