@@ -103,6 +103,11 @@ def test_nan_adds_nothing_and_infinities_are_black_and_white() -> None:
     assert 0 == composite([np.full((4, 4), np.nan)]).max()
 
 
+def test_a_nan_that_signals_is_no_news() -> None:
+    plane = np.array([[0x7F800001, 0, 0x3F800000]], np.uint32).view(np.float32)
+    assert [0, 0, 255] == composite([plane], ["red"])[0, :, 0].tolist()
+
+
 def test_numbers_that_no_float_can_hold_differ() -> None:
     plane = np.array([[2**63, 2**63 + 1, 2**63 + 2]], np.uint64)
     assert [0, 128, 255] == rgb(plane)[0, :, 0].tolist()

@@ -3,6 +3,7 @@
 import io
 import itertools
 import resource
+import struct
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from cellbank.images.image import Image
 from cellbank.images.opening import open as open_image
 from cellbank.model.errors import AxisNotFound, BadInput
+from tests.images.attacks import file_of, page
 from tests.images.making import FIELD, FORMS, STACK, TIMES, Counting, ome, tiff
 
 
@@ -284,3 +286,20 @@ def test_what_does_not_fit_in_memory_says_so(choice: dict[str, Any]) -> None:
     image = image_of(FORMS["OME, times"])
     with pytest.raises(BadInput, match=r"do not fit in memory.*image\.dask"):
         image.read(Z=0, T=0, Y=[0] * (1 << 15), **choice)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_plane_that_does_not_fit_in_memory_says_so() -> None:
+    side, tile = 40960, 256
+    count = (side // tile) ** 2
+    tiles = [(324, 4, count, 0), (325, 4, count, 0), (322, 4, 1, tile), (323, 4, 1, tile)]
+    data = bytearray(file_of(page(side, side, *tiles, compression=8)))
+    data += bytes(-len(data) % 4)
+    # Tiles without bytes are all zeros.
+    for tag in (324, 325):
+        at = data.index(struct.pack("<HHI", tag, 4, count)) + 8
+        data[at : at + 4] = struct.pack("<I", len(data))
+    image = image_of(bytes(data + bytes(4 * count + (1 << 17))))
+    with pytest.raises(BadInput, match=r"1\.7 GB do not fit in memory.*image\.dask"):
+        image.read()
+    assert 0 == image.read(Y=slice(0, 300), X=slice(40000, 40100)).max()

@@ -250,7 +250,7 @@ def _stretcher(dtype: np.dtype[Any], limits: Limits) -> Callable[[NDArray[Any]],
         kind = np.iinfo(dtype)
         if kind.min <= low and high <= kind.max:
             return lambda block: _stretched_exactly(block, low, high)
-    return lambda block: _stretched(plain(block).astype(np.float64), low, high)
+    return lambda block: _stretched(plain(block), low, high)
 
 
 def _table(dtype: np.dtype[Any], low: float, high: float) -> Callable[[NDArray[Any]], NDArray[Any]]:
@@ -262,12 +262,13 @@ def _table(dtype: np.dtype[Any], low: float, high: float) -> Callable[[NDArray[A
     return lambda block: levels[block]
 
 
-def _stretched(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+def _stretched(values: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
     low, high = float(low), float(high)
-    if math.isinf(high - low):
-        values, low, high = values / 2, low / 2, high / 2
-    # Infinities are black or white, NaN is black.
+    # Infinities are black or white, NaN is black, also one that wants to be signalled.
     with np.errstate(over="ignore", invalid="ignore"):
+        values = values.astype(np.float64, copy=False)
+        if math.isinf(high - low):
+            values, low, high = values / 2, low / 2, high / 2
         values = (values - low) / (high - low)
     return np.fmin(np.fmax(values, 0), 1)
 

@@ -1,5 +1,6 @@
 """Where the pixels of one image come from, whatever the format: its header, and its planes."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from cellbank.images.channel import Channel
 from cellbank.images.header import Header
 from cellbank.images.ome import Ome
+from cellbank.model.errors import BadInput
 
 MAX_RATIO = 10_000
 """A file that declares more pixels a byte than this, and many, is a bomb."""
@@ -103,3 +105,21 @@ class Pixels(ABC):
     def dtype(self) -> np.dtype[Any]:
         """The type of the pixels, in this machine's byte order."""
         return np.dtype(self.header.dtype)
+
+
+def allocated(
+    shape: tuple[int, ...], dtype: Any, name: str, *, zeroed: bool = False
+) -> NDArray[Any]:
+    """Return an empty array; raises `BadInput` where it does not fit in memory."""
+    try:
+        return np.zeros(shape, dtype) if zeroed else np.empty(shape, dtype)
+    except (MemoryError, ValueError):
+        raise too_large(name, math.prod(shape) * np.dtype(dtype).itemsize) from None
+
+
+def too_large(name: str, length: int) -> BadInput:
+    """Return the error of an array of so many bytes that does not fit in memory."""
+    return BadInput(
+        f"{name}: {length / 1e9:.1f} GB do not fit in memory",
+        "Read a part of it, or lazily: image.dask().",
+    )

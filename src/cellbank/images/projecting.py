@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cellbank.images.pixels import Pixels
-from cellbank.images.reading import allocated, plane_numbers, region
+from cellbank.images.pixels import Pixels, allocated
+from cellbank.images.reading import plane_numbers, region
 from cellbank.images.selecting import Axis, Selection
 from cellbank.model.errors import BadInput
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cellbank.images.pixels import UNNAMED, Pixels
+from cellbank.images.pixels import UNNAMED, Pixels, allocated, too_large
 from cellbank.images.selecting import Axis, Selection
-from cellbank.model.errors import AxisNotFound, BadInput
+from cellbank.model.errors import AxisNotFound
 
 _ALL: Final = slice(None)
 
@@ -67,23 +67,8 @@ def _wanted(
     try:
         found: NDArray[Any] = plane[inner[0]][:, inner[1]]
     except MemoryError:
-        raise _too_large(pixels.name, len(inner[0]) * len(inner[1]) * plane.itemsize) from None
+        raise too_large(pixels.name, len(inner[0]) * len(inner[1]) * plane.itemsize) from None
     return found if samples is None else found[..., samples]
-
-
-def allocated(shape: tuple[int, ...], dtype: Any, name: str) -> NDArray[Any]:
-    """Return an empty array; raises `BadInput` where it does not fit in memory."""
-    try:
-        return np.empty(shape, dtype)
-    except (MemoryError, ValueError):
-        raise _too_large(name, math.prod(shape) * np.dtype(dtype).itemsize) from None
-
-
-def _too_large(name: str, length: int) -> BadInput:
-    return BadInput(
-        f"{name}: {length / 1e9:.1f} GB do not fit in memory",
-        "Read a part of it, or lazily: image.dask().",
-    )
 
 
 def plane_numbers(pixels: Pixels, leading: tuple[Axis, ...]) -> list[int]:

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from cellbank.images.channel import Channel
 from cellbank.images.image_data import ImageData
 from cellbank.images.ometiff import write_ome_tiff
+from cellbank.images.omewriting import OME_TYPES
 from cellbank.images.omexml import MAX_PLANES
 from cellbank.images.picturing import colors_of
 from cellbank.images.zarr_writing import COMPRESSIONS, Plan, Writer, levels_of
-from cellbank.model.errors import BadInput, CellbankError, DiskError, WouldOverwrite
+from cellbank.model.errors import BadImage, BadInput, CellbankError, DiskError, WouldOverwrite
 
 _TIFF: Final = (".tif", ".tiff")
 _ZARR: Final = (".zarr",)
@@ -95,6 +96,9 @@ def save(
             "It must end with .ome.tiff or .ome.zarr.",
         )
     _check_axes(image)
+    if suffix in _TIFF and image.dtype != np.bool_ and image.dtype.name not in OME_TYPES:
+        reason = f"OME-TIFF has no {image.dtype} pixels"
+        raise BadImage(image.name, reason, "Save it as .ome.zarr; labels as uint32.")
     compression = _compression(compression, suffix)
     if suffix in _TIFF and levels not in {None, 1}:
         raise BadInput("an OME-TIFF is saved in one size", "Leave `levels` out, or save .ome.zarr.")

@@ -15,7 +15,7 @@ from cellbank.images.directory import UNCOMPRESSED, Directories, Page
 from cellbank.images.header import Header, Layout, read_layout
 from cellbank.images.ome import Ome, ome_of
 from cellbank.images.omexml import looks_like_ome
-from cellbank.images.pixels import ALWAYS_ALLOWED, MAX_RATIO, UNNAMED, Pixels
+from cellbank.images.pixels import ALWAYS_ALLOWED, MAX_RATIO, UNNAMED, Pixels, allocated
 from cellbank.images.soundness import MAX_SEGMENT, Segments, is_picture, row_bytes
 from cellbank.images.source import SharedFile, Source, Window, opened
 from cellbank.images.xmltree import InvalidOme, read_tree
@@ -256,7 +256,7 @@ class _Reading:
         stored = self._stored_as
         if out is not None and out.flags.c_contiguous and stored.isnative:
             return out
-        return np.empty(self._shape, stored)
+        return allocated(self._shape, stored, self._window.name)
 
     def _native(self, made: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
         if out is None:
@@ -270,7 +270,7 @@ class _Reading:
     def _decoded(self, page: Page, where: str, out: NDArray[Any] | None) -> NDArray[Any]:
         """Decode the strips and tiles of a page that the region touches."""
         self._limit(page, where)
-        made = np.zeros(self._shape, page.dtype) if out is None else out
+        made = self._zeroed(page.dtype) if out is None else out
         decode, tables = self._decoder(page)
         height, width = page.segment
         across, down = math.ceil(page.width / width), math.ceil(page.height / height)
@@ -288,6 +288,9 @@ class _Reading:
                         tile = np.zeros((1, height, width, max(self._samples, 1)), page.dtype)
                     self._paste(made, tile, (y * height, x * width), sample if page.planar else -1)
         return made
+
+    def _zeroed(self, dtype: str) -> NDArray[Any]:
+        return allocated(self._shape, dtype, self._window.name, zeroed=True)
 
     def _paste(
         self, made: NDArray[Any], tile: NDArray[Any], corner: tuple[int, int], sample: int

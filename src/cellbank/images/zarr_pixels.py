@@ -19,7 +19,7 @@ from cellbank.images.directory import MAX_SIDE
 from cellbank.images.header import Header, planes_of
 from cellbank.images.ome import Ome, ome_of
 from cellbank.images.omexml import MAX_PLANES
-from cellbank.images.pixels import MAX_PLANE, Pixels
+from cellbank.images.pixels import MAX_PLANE, Pixels, allocated
 from cellbank.images.source import translated
 from cellbank.images.xmltree import MAX_XML, InvalidOme, read_tree
 from cellbank.images.zarr_array import Array
@@ -123,7 +123,7 @@ class ZarrPixels(Pixels):
         if size > MAX_PLANE:
             raise BadImage(self.name, f"a plane of {size} bytes is too large to be read whole")
         for batch in self._batches(numbers, level, max(1, BUFFER // max(1, size))):
-            buffer = np.empty((len(batch), *shape), self.dtype)
+            buffer = allocated((len(batch), *shape), self.dtype, self.name)
             self.fill(buffer, batch, rows, columns, level)
             yield from buffer
 
