@@ -255,7 +255,7 @@ def test_the_controls_are_named_by_channel_and_tell_what_a_person_did(
 
 def test_auto_limits_are_those_of_python(cases: dict[str, Case], shown: Any) -> None:
     page = shown("12bits")
-    page.page.get_by_role("button", name="dye 1: limits from this picture").click()
+    page.page.get_by_role("button", name="dye 1: Auto limits, from this picture").click()
     plane = cases["12bits"].array[0, 1, 4]
     channel = page.state["channels"][1]
     assert auto_limits(plane) == pytest.approx((channel["low"], channel["high"]), rel=0.01)

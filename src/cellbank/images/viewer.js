@@ -716,7 +716,8 @@ class Viewer {
       this.notice,
       keys,
     );
-    this.shadow.replaceChildren(h("div", { className: "frame" }, picture, this.#panel()));
+    const named = { className: "frame", role: "group", "aria-label": this.options.title ?? "Image" };
+    this.shadow.replaceChildren(h("div", named, picture, this.#panel()));
     this.#listen();
   }
 
@@ -788,7 +789,7 @@ class Viewer {
     color.addEventListener("input", () => set({ color: color.value }));
     const auto = h(
       "button",
-      { type: "button", "aria-label": `${channel.name}: limits from this picture` },
+      { type: "button", "aria-label": `${channel.name}: Auto limits, from this picture` },
       "Auto",
     );
     auto.addEventListener("click", () => {

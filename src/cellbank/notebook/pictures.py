@@ -142,7 +142,7 @@ class Pictures:
         box = element("span", word, role="img", aria_label=said, title=said, style=style)
         if word != "damaged":
             return box
-        return joined([box, element("span", f"{visible(reason, 200)} ", style=QUIET)])
+        return joined([box, element("span", f"{visible(reason, 200)} ", style=QUIET)], " ")
 
     def note(self) -> Html:
         """Return a line that tells of pictures that were left out."""
