@@ -156,8 +156,11 @@ def test_nothing_is_said_beside_errors(path: str, capfd: pytest.CaptureFixture[s
 def test_nothing_is_said_beside_the_first_error_of_a_process(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_text("no image")
     program = "import sys; from cellbank import images; images.open(sys.argv[1])"
-    done = subprocess.run(  # noqa: S603  our own interpreter
-        [sys.executable, "-c", program, str(tmp_path / "a.tif")], capture_output=True, text=True
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "a.tif")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "Traceback (most recent call last):" == done.stderr.partition("\n")[0]
     assert "BadImage" in done.stderr
