@@ -205,6 +205,7 @@ def test_all_columns_of_several_packages_name_the_package_once() -> None:
         ("line = AICS", "Texts stand in single quotes: 'AICS'."),
         ("passage >", "What can be asked: cellbank query REF --describe"),
         ("clone = ‘20’", "Quotes must be straight, as programs write them: '20'."),  # noqa: RUF001
+        ("DATE '2017-10-16' > 2017", "A day is written '2017-10-16', in quotes."),
         # What a shell leaves of `--where passage>40` without quotes, and the like.
         ("passage", "put all of it in quotes"),
         ("wells.passage", "put all of it in quotes"),

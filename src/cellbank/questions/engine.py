@@ -25,10 +25,13 @@ PAGES_BYTES: Final = 8 << 20
 """So much of a list of entries is read at once."""
 _COPY: Final = "COPY (\n"
 _COMPARE: Final = "A condition compares: gene = 'TJP1', passage > 30, clone IS NOT NULL."
+_DAY: Final = "A day is written '2017-10-16', in quotes."
 _ADVICE: Final = {
     "GROUP BY clause": "Group by it, too, or ask for one of each group: min(…), any_value(…).",
     " to BOOL": _COMPARE,
     "-> BOOLEAN)": _COMPARE,
+    "type DATE": _DAY,
+    "date field": _DAY,
 }
 """Words of DuckDB, and what to do."""
 Place = Callable[[int, int], tuple[str, int, int] | None]
