@@ -147,6 +147,18 @@ def test_cite_as_json_has_all_forms(cellbank, built):
     assert {"text", "bibtex", "cff"} == set(cellbank("cite", built, "--json").ok().json)
 
 
+@pytest.mark.parametrize("option", ["--from", "--to"])
+def test_what_a_remote_says_of_a_package_is_read(cellbank, images, tmp_path, option):
+    cellbank("build", "demo/nuclei", images, "--message", "first").ok()
+    cellbank("push", "demo/nuclei", "--to", tmp_path / "remote").ok()
+    cellbank("version", "add", "demo/nuclei", "1.0", "latest", "--to", tmp_path / "remote").ok()
+    cellbank("rm", "demo/nuclei", "--yes").ok()
+    at = [option, tmp_path / "remote"]
+    assert "first" in cellbank("log", "demo/nuclei", *at).ok().out
+    assert ["1.0"] == list(cellbank("version", "list", "demo/nuclei", *at, "--json").ok().json)
+    assert ["latest"] == list(cellbank("tag", "list", "demo/nuclei", *at, "--json").ok().json)
+
+
 def test_what_came_from_a_package_cannot_command_the_terminal(cellbank, images):
     cellbank("build", "demo/nuclei", images, "--message", "red \x1b[31m\x07 \u202egpj.exe").ok()
     said = cellbank("log", "demo/nuclei").ok().out

@@ -7,7 +7,7 @@ import click
 
 from cellbank.cli.console import Console
 from cellbank.cli.group import command
-from cellbank.cli.names import PACKAGE, REF, from_option, to_option
+from cellbank.cli.names import PACKAGE, REF, at_option, from_option
 from cellbank.cli.text import columns, short, size, some, when
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _facts(facts: "Inspection") -> Iterator[tuple[str, str]]:
 
 @command("log", example="cellbank log aics/aics_23")
 @click.argument("ref", metavar="REF", type=PACKAGE)
-@to_option()
+@at_option()
 def log(console: Console, ref: str, to: str | None) -> None:
     """Print the history of a package, newest first.
 

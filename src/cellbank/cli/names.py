@@ -83,6 +83,18 @@ def to_option() -> Callable[[F], F]:
     )
 
 
+def at_option() -> Callable[[F], F]:
+    """Return the option `--from` of what reads beside what writes: `--to` says the same."""
+    return click.option(
+        "--from",
+        "--to",
+        "to",
+        type=REMOTE,
+        metavar="REMOTE",
+        help="The remote: a URL, a folder or a name.",
+    )
+
+
 def from_option() -> Callable[[F], F]:
     """Return the option `--from`."""
     return click.option(

@@ -6,7 +6,7 @@ import click
 
 from cellbank.cli.console import Console
 from cellbank.cli.group import command, group
-from cellbank.cli.names import PACKAGE, to_option
+from cellbank.cli.names import PACKAGE, at_option, to_option
 from cellbank.cli.text import columns, short
 
 
@@ -36,7 +36,7 @@ def version_add(console: Console, ref: str, version: str, revision: str, to: str
 
 @command("list", example="cellbank version list aics/aics_23")
 @click.argument("ref", metavar="REF", type=PACKAGE)
-@to_option()
+@at_option()
 def version_list(console: Console, ref: str, to: str | None) -> None:
     """Print the versions of a package and the revisions they name."""
     from cellbank.api import naming
@@ -81,7 +81,7 @@ def tag_remove(console: Console, ref: str, tag: str, revision: str | None, to: s
 
 @command("list", example="cellbank tag list aics/aics_23")
 @click.argument("ref", metavar="REF", type=PACKAGE)
-@to_option()
+@at_option()
 def tag_list(console: Console, ref: str, to: str | None) -> None:
     """Print the tags of a package and the revisions they name now."""
     from cellbank.api import naming
