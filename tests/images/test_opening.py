@@ -11,7 +11,8 @@ import cellbank
 from cellbank.images.image import Image
 from cellbank.images.opening import open as open_image
 from cellbank.model.errors import BadImage, BadInput
-from tests.images.making import FORMS, STACK, Counting, ome
+from tests.images.attacks import STORED, chain
+from tests.images.making import FORMS, STACK, Counting, ome, ome_text
 
 
 def test_a_path_a_text_and_a_file_are_the_same_image(tmp_path: Path) -> None:
@@ -120,6 +121,44 @@ def test_opening_reads_the_directories_once(pages: int) -> None:
     # All of this is known, and nothing is read for it.
     for _ in (image.sizes, image.channels, image.pixel_size, image.levels, image.ome, repr(image)):
         assert before == file.count
+
+
+class Far(Counting):
+    """A file of which each part costs a request."""
+
+    far = True
+
+
+def test_from_afar_directories_are_followed_no_farther_than_needed() -> None:
+    data = np.random.default_rng(0).integers(0, 60000, (20, 100, 100), np.uint16)
+    whole = ome(data, "ZYX", compression="zlib")
+    file = Far(whole)
+    image = open_image(file)
+    assert {"Z": 20, "Y": 100, "X": 100} == image.sizes
+    assert file.count < 3 * 8192
+    np.testing.assert_array_equal(data[1], image.read(Z=1))
+    assert file.count < 10 * 8192 < len(whole)
+    np.testing.assert_array_equal(data, image.read())
+    np.testing.assert_array_equal(data.max(0), image.project())
+
+
+def test_from_afar_what_is_wrong_farther_on_is_told_when_it_is_read() -> None:
+    data = np.random.default_rng(0).integers(0, 60000, (20, 100, 100), np.uint16)
+    whole = ome(data, "ZYX", compression="zlib")
+    cut = open_image(Far(whole[: len(whole) // 2]))
+    np.testing.assert_array_equal(data[3], cut.read(Z=3))
+    with pytest.raises(BadImage, match="truncated"):
+        cut.read(Z=19)
+    sizes = 'SizeX="10" SizeY="10" SizeZ="5" SizeC="1" SizeT="1"'
+    pixels = ome_text(inside="<TiffData/>", sizes=sizes)
+    circle = open_image(Far(chain(3, STORED, text=pixels, circle=True)))
+    assert (10, 10) == circle.read(Z=1).shape
+    for _ in range(3):
+        with pytest.raises(BadImage, match="in circles"):
+            circle.read(Z=2)
+    few = open_image(Far(chain(3, STORED, text=pixels)))
+    with pytest.raises(BadImage, match="plane 3 of 5 is missing"):
+        few.read(Z=3)
 
 
 @pytest.mark.parametrize("scene", [1.5, True, None])

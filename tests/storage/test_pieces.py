@@ -11,6 +11,7 @@ from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cellbank.images.source import is_far
 from cellbank.model.digest import digest_of
 from cellbank.model.errors import Damaged, DigestMismatch, NotCanonical, RemoteNotFound
 from cellbank.model.manifest import Entry, make_entry
@@ -140,6 +141,11 @@ def test_opening_moves_nothing(opened, remote: Recorded) -> None:
     with opened("long.tif") as file:
         file.seek(0, io.SEEK_END)
     assert ([], []) == (remote.asked, remote.small)
+
+
+def test_it_says_that_reading_costs_requests(opened) -> None:
+    with opened("long.tif") as file:
+        assert is_far(file)
 
 
 def test_a_few_bytes_move_one_piece(opened, remote: Recorded) -> None:

@@ -6,7 +6,7 @@ TIFF 6.0 (1992) and BigTIFF.
 """
 
 import struct
-from collections.abc import Iterator
+import threading
 from typing import Any, Final
 
 import msgspec
@@ -80,10 +80,43 @@ class Page(msgspec.Struct, frozen=True, gc=False):
         return (self.shape, self.dtype, self.planar)
 
 
-class Directories:
-    """The directories of one file, in order; looked at as they are asked for."""
+class _Chain:
+    """Where the directories of a file lie, as far as they were followed; each names the next."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, offsets: list[int], following: int, left: int) -> None:
+        self.offsets = offsets
+        self.following = following
+        self.left = left
+        """Directories do not overlap: together they are no longer than the file."""
+        self.lock = threading.Lock()
+        self._seen = set(offsets)
+
+    def add(self, length: int, following: int) -> str:
+        """Go on by a directory of so many bytes; return what is wrong with the one after it."""
+        if len(self.offsets) >= MAX_PAGES:
+            return f"it has more than {MAX_PAGES} pages"
+        self._seen.add(self.following)
+        left = self.left - length
+        if following and (following in self._seen or left <= 0):
+            return "its directories go in circles"
+        self.offsets.append(self.following)
+        self.following, self.left = following, left
+        return ""
+
+
+class Directories:
+    """The directories of one file, in order; looked at as they are asked for.
+
+    Parameters
+    ----------
+    window
+        The file.
+    lazily
+        Follow them only as far as they are asked for: each may lie behind a plane, and come from
+        afar.
+    """
+
+    def __init__(self, window: Window, *, lazily: bool = False) -> None:
         self._window = window
         self.name = window.name
         head = window.at(0, min(8, window.size))
@@ -99,8 +132,8 @@ class Directories:
         self.big = version == 43
         self._prepare()
         first = self._next.unpack(window.at(8 if self.big else 4, self._next.size))[0]
-        self.offsets = list(self._walk(first))
-        if not self.offsets:
+        self._chain = _Chain([], first, window.size)
+        if not (self.has(0) if lazily else len(self)):
             raise self._bad("it has no pages")
         self.first = self.page(0)
 
@@ -118,11 +151,28 @@ class Directories:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Become what was sent from another process; to be read `over` a window of this one."""
+        self._chain = _Chain(state.pop("offsets"), 0, 0)
         self.__dict__.update(state)
         self._prepare()
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    @property
+    def offsets(self) -> list[int]:
+        """Where all of them lie."""
+        self._follow(MAX_PAGES)
+        return self._chain.offsets
+
+    @property
+    def most(self) -> int:
+        """How many there can be: as many as there are once all were followed."""
+        return MAX_PAGES if self._chain.following else len(self._chain.offsets)
+
+    def has(self, index: int) -> bool:
+        """Tell whether there is a directory with a number."""
+        self._follow(index)
+        return index < len(self._chain.offsets)
 
     def over(self, window: Window) -> "Directories":
         """Return the same directories, read through another window."""
@@ -133,20 +183,16 @@ class Directories:
     def _bad(self, reason: str) -> BadImage:
         return BadImage(self.name, reason)
 
-    def _walk(self, offset: int) -> Iterator[int]:
-        seen: set[int] = set()
-        # Directories do not overlap: together they are no longer than the file.
-        left = self._window.size
-        while offset:
-            if offset in seen or left <= 0:
-                raise self._bad("its directories go in circles")
-            if len(seen) >= MAX_PAGES:
-                raise self._bad(f"it has more than {MAX_PAGES} pages")
-            seen.add(offset)
-            yield offset
-            length = self._entries(offset) * self._entry.size + self._count.size
-            left -= length
-            offset = self._next.unpack(self._window.at(offset + length, self._next.size))[0]
+    def _follow(self, index: int) -> None:
+        """Follow the directories up to a number, or to the last."""
+        chain = self._chain
+        with chain.lock:
+            while chain.following and len(chain.offsets) <= index:
+                offset = chain.following
+                length = self._entries(offset) * self._entry.size + self._count.size
+                after = self._next.unpack(self._window.at(offset + length, self._next.size))[0]
+                if wrong := chain.add(length, after):
+                    raise self._bad(wrong)
 
     def _entries(self, offset: int) -> int:
         count: int = self._count.unpack(self._window.at(offset, self._count.size))[0]
@@ -215,7 +261,8 @@ class Directories:
 
     def page(self, index: int) -> Page:
         """Return a page of the main chain."""
-        return self.page_at(self.offsets[index])
+        self._follow(index)
+        return self.page_at(self._chain.offsets[index])
 
     def page_at(self, offset: int) -> Page:
         """Return the page whose directory lies at `offset`."""

@@ -216,7 +216,7 @@ def _of_ome(directories: Directories, description: bytes, scene: int) -> Layout:
 
 def _placed(directories: Directories, described: Described) -> tuple[list[int | None], Page]:
     """Return the page of each plane, and the first of those pages."""
-    order = described.order(len(directories))
+    order = described.order(directories.most)
     shown = next((n for n in order if n is not None), None)
     if shown is None:
         raise InvalidOme("it places no page of this file")

@@ -95,6 +95,7 @@ class SharedFile:
         self._lock = lock or threading.Lock()
         self._at = 0
         self.name = name_of(file)
+        self.far = is_far(file)
 
     def reader(self) -> "SharedFile":
         """Return another reader of the same file, at its beginning."""
@@ -149,6 +150,11 @@ def name_of(source: Source) -> str:
         return os.fspath(source)
     name = getattr(source, "name", None)
     return name if isinstance(name, str) else "the image"
+
+
+def is_far(source: Source) -> bool:
+    """Tell whether each part of a file that is read costs a request: it says so itself."""
+    return bool(getattr(source, "far", False))
 
 
 class translated:  # noqa: N801  read as a verb: with translated(name)

@@ -17,7 +17,7 @@ from cellbank.images.ome import Ome, ome_of
 from cellbank.images.omexml import looks_like_ome
 from cellbank.images.pixels import ALWAYS_ALLOWED, MAX_RATIO, UNNAMED, Pixels, allocated
 from cellbank.images.soundness import MAX_SEGMENT, Segments, is_picture, row_bytes
-from cellbank.images.source import SharedFile, Source, Window, opened
+from cellbank.images.source import SharedFile, Source, Window, is_far, opened
 from cellbank.images.xmltree import InvalidOme, read_tree
 from cellbank.model.errors import BadImage
 
@@ -40,7 +40,7 @@ class TiffPixels(Pixels):
         self.name = name
         self._source = source
         with opened(self._reader(), name) as window:
-            self._directories = Directories(window)
+            self._directories = Directories(window, lazily=is_far(source))
             layout = read_layout(window, self._directories, scene)
             self._description = self._directories.text(self._directories.first, 270)
             self._page = self._directories.page(layout.pages[0] or 0)
@@ -172,7 +172,7 @@ class _Reading:
     def _page(self, number: int, level: int) -> tuple[Page, str]:
         pages, first = self._pixels._layout.pages, self._pixels._page
         index = pages[number] if number < len(pages) else None
-        if index is None or index >= len(self._directories):
+        if index is None or not self._directories.has(index):
             raise BadImage(self._window.name, f"plane {number} of {len(pages)} is missing")
         page = self._directories.page(index)
         if page.like != first.like:

@@ -247,6 +247,7 @@ class RemoteFile(io.RawIOBase):
         super().__init__()
         self.name = name
         self.mode = "rb"
+        self.far = True  # who reads images cares that each part costs a request
         self._pieces = pieces
         self._at = 0
         self._lock = threading.Lock()
