@@ -119,6 +119,19 @@ def test_its_nodes_travel_to_other_processes(remote: Path) -> None:
     assert there.bytes() == travelled(there).bytes()
 
 
+def test_who_has_no_token_is_told_that_it_may_be_private(
+    remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CELLBANK_REMOTE")
+    with served(remote) as registry:
+        for token in ("", registry.token or ""):
+            monkeypatch.setenv("CELLBANK_TOKEN", token)
+            with pytest.raises(PackageNotFound) as caught:
+                cellbank.load("aics/nothing", registry.url)
+            said = f"If it is private, sign in: cellbank login {registry.url}"
+            assert (not token) == (said in caught.value.advice)
+
+
 # --- fetch, ask or refuse
 
 

@@ -16,6 +16,7 @@ from cellbank.model.errors import (
     Interrupted,
     NetworkError,
     NotSignedIn,
+    PackageNotFound,
     Unreachable,
     from_wire,
 )
@@ -176,6 +177,9 @@ class HttpClient:
             found = from_wire(json.loads(answer.body), fallback)
         except (ValueError, RecursionError):
             return fallback
+        if isinstance(found, PackageNotFound) and not self._line.token:
+            # What is private looks so to who does not say who he is.
+            found.advice += f". If it is private, sign in: cellbank login {self.address}"
         return fallback if type(found) is CellbankError else found
 
     def _handle(self) -> Any:
