@@ -316,6 +316,11 @@ def test_a_package_that_is_not_here_can_be_used_where_it_is(lab, tmp_path, monke
     data = dataset(cellbank.load(ALL, from_=remote), where="cell_viability > 98", crops=True)
     assert 4 == len(data)
     assert np.array_equal(pixels(0)[:, :, :4, :4].max(axis=0), data[0]["image"])
+    monkeypatch.setenv("CELLBANK_REMOTE", remote)
+    by_name = dataset(ALL, where="cell_viability > 98", crops=True)
+    assert 4 == len(by_name)
+    assert np.array_equal(data[3]["image"], by_name[3]["image"])
+    monkeypatch.delenv("CELLBANK_REMOTE")
     cellbank.install(ALL, from_=remote, metadata_only=True)
     assert 4 == len(dataset(ALL))
     with pytest.raises(BadInput, match="part"):

@@ -99,11 +99,11 @@ def _watcher_for_here() -> Any:
     return importlib.import_module("cellbank.display").for_here()
 
 
-_SHOWERS = {"edit": "api"}
+_SHOWERS = {"edit": "api", "load": "api"}
 
 
 def _shower(name: str) -> Any:
-    """Return what shows a thing (`plot`, `show`, `mimebundle`), or makes a draft of it (`edit`)."""
+    """Return what shows a thing (`plot`, `show`, `mimebundle`), or does what `api` does."""
     import importlib
 
     return getattr(importlib.import_module(f"cellbank.{_SHOWERS.get(name, 'notebook')}"), name)

@@ -11,7 +11,6 @@ from typing import Any, overload
 
 import numpy as np
 
-from cellbank import config as _config
 from cellbank.cells.cell_index import cutter_of
 from cellbank.cells.crops import Cutter
 from cellbank.cells.item_images import Item, Look, look_of
@@ -21,10 +20,9 @@ from cellbank.model.errors import AttributeNotFound, BadInput
 from cellbank.model.names import near
 from cellbank.model.progress import Said
 from cellbank.model.reference import Reference
+from cellbank.model.shown import shower
 from cellbank.model.watching import default_watcher
-from cellbank.packages import resolve
 from cellbank.packages.nodes import GroupNode, PackageNode, View
-from cellbank.packages.opening import open_store
 from cellbank.questions.picking import group_of, pick
 
 Transform = Callable[[Item], Any]
@@ -58,7 +56,7 @@ def dataset(  # noqa: PLR0913  what, of what, and how it looks
     ----------
     ref
         The package, perhaps with a tag, version or revision, which makes the set the same for ever;
-        or its node, which need not be installed.
+        or its node. What is not installed is read where it is, as `cellbank.load` opens it.
     where
         A condition, as `cellbank.query` takes it; default: all records.
     kind
@@ -114,7 +112,7 @@ def dataset(  # noqa: PLR0913  what, of what, and how it looks
     BadInput
         A parameter is not one of those that can be.
     NotInstalled
-        The package is not in the store.
+        The package is neither in the store nor at its remote.
 
     Examples
     --------
@@ -160,7 +158,8 @@ def _view(ref: str) -> View:
     if reference.path:
         advice = "Name the package, and the records by kind= and where=."
         raise BadInput(f"{ref} names a part", advice)
-    return resolve.view_of(open_store(_config.read()), reference)
+    view: View = shower("load")(ref)._view
+    return view
 
 
 class Dataset:

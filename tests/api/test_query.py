@@ -119,6 +119,21 @@ def test_packages_without_records_cannot_be_compared_by_them(guest: Path, tmp_pa
         cellbank.diff_records("lab/files", PACKAGE)
 
 
+def test_nodes_stand_for_their_packages(guest: Path) -> None:
+    far = cellbank.load(PACKAGE)
+    answer = cellbank.query(far, where=WHERE)
+    assert [] == cellbank.ls()
+    cellbank.install(PACKAGE, metadata_only=True)
+    near = cellbank.load(PACKAGE)
+    assert answer == cellbank.query(near, where=WHERE) == cellbank.query(PACKAGE, where=WHERE)
+    whole = cellbank.table(PACKAGE, "fovs")
+    for table in (cellbank.table(far, "fovs"), cellbank.table(near.fovs)):
+        assert whole.equals(table)
+    for wrong in (near.fovs, near[f"fovs/{FIELD}/info/load"], 3):
+        with pytest.raises(BadInput, match=r"is no package\. Name it"):
+            cellbank.query(wrong, where=WHERE)
+
+
 @pytest.mark.parametrize("as_", ["pandas", "polars"])
 def test_a_table_is_the_same_installed_or_not(guest: Path, as_: str) -> None:
     far = cellbank.table(PACKAGE, "fovs", as_=as_)

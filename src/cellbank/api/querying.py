@@ -40,9 +40,11 @@ if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
     import polars
 
+    from cellbank.packages.nodes import GroupNode, PackageNode
+
 
 def query(  # noqa: PLR0913  SQL, the short form, limits
-    ref: str,
+    ref: "str | PackageNode",
     sql: str | None = None,
     *,
     where: str | None = None,
@@ -60,8 +62,8 @@ def query(  # noqa: PLR0913  SQL, the short form, limits
     Parameters
     ----------
     ref
-        The package; perhaps a tag, version or revision of it. With `*` or `?` it is all packages
-        that fit; rows then say which `package` they are of.
+        The package; perhaps a tag, version or revision of it; or its node. With `*` or `?` it is
+        all packages that fit; rows then say which `package` they are of.
     sql
         One SELECT (or WITH, DESCRIBE, SUMMARIZE) over `lines`, `plates`, `wells`, `fovs`,
         `cell_segs`, `nuclei_segs`, `structure_segs`, the same with `_full` behind (records beside
@@ -154,7 +156,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 def asked(  # noqa: PLR0913  as `query`
-    ref: str,
+    ref: "str | PackageNode",
     sql: str | None = None,
     *,
     where: str | None = None,
@@ -191,8 +193,20 @@ def asked(  # noqa: PLR0913  as `query`
     limits = Limits.of(timeout, memory)
     # It gets ready while we look up what is asked about.
     asker.start()
-    sources, several = sources_of(ref, from_)
+    sources, several = sources_of(*_named(ref, from_))
     return Asked(sources, several, question, limits, watcher_or_default(watch))
+
+
+def _named(ref: "str | PackageNode", from_: str | None) -> tuple[str, str | None]:
+    """Return the reference of a package, and at which remote it is, if that is to be asked."""
+    if isinstance(ref, str):
+        return ref, from_
+    from cellbank.packages.nodes import PackageNode
+
+    if not isinstance(ref, PackageNode):
+        raise BadInput(f"{ref!r:.80} is no package", "Name it: OWNER/NAME. Or give its node.")
+    view = ref._view
+    return f"{view.package}@{view.revision}", from_ or (view.address if view.is_far else None)
 
 
 def write_parquet(asked: Asked, file: str) -> int:
@@ -259,7 +273,7 @@ def diff_records(
 
 
 def table(
-    ref: str,
+    ref: "str | GroupNode",
     kind: str | None = None,
     *,
     as_: str = "pandas",
@@ -271,7 +285,7 @@ def table(
     Parameters
     ----------
     ref
-        The package, or a group of records in it, such as `aics/aics_23/fovs`.
+        The package, or a group of records in it, such as `aics/aics_23/fovs`; or its node.
     kind
         The group or the kind, such as `fovs` or `fov`; not needed where `ref` names it.
     as_
@@ -297,6 +311,8 @@ def table(
     from cellbank.api.having import load
     from cellbank.cells.frames import table as of_node
 
+    if not isinstance(ref, str):
+        return of_node(ref, kind, as_=as_, columns=columns)  # type: ignore[call-overload]
     reference = Reference.parse(ref)
     if from_ is None and _is_here(reference):
         node: Any = load(ref)

@@ -14,5 +14,5 @@ def hand_down(find: Callable[[str], Shower]) -> None:
 
 
 def shower(name: str) -> Shower:
-    """Return what shows a thing (`plot`, `show`, `mimebundle`), or makes a draft of it (`edit`)."""
+    """Return what shows a thing (`plot`, `show`, `mimebundle`), or does what `api` does."""
     return _finder[0](name)
