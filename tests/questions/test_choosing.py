@@ -252,6 +252,31 @@ def test_what_cannot_be_asked_is_refused_with_what_is_near(
         choose(choice, small)
 
 
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("id IN (FROM fovs SELECT id WHERE random() > 0.5)", "random"),
+        ("EXISTS (FROM wells WHERE clone = '1' AND now() > DATE '2020-01-01')", "now"),
+        ("(SELECT min(current_date) FROM fovs) > DATE '2020-01-01'", "current_date"),
+        ("id IN (FROM fovs SELECT id USING SAMPLE 2)", "a sample"),
+        ("ago(INTERVAL 1 DAY) > DATE '2020-01-01'", "ago"),
+        ("age(DATE '2020-01-01') > INTERVAL 1 DAY", "age"),
+        ("version() > 'v1'", "version"),
+    ],
+)
+def test_what_gives_something_else_another_day_is_refused(
+    small: Asked, question: str, name: str
+) -> None:
+    with pytest.raises(BadQuestion, match=f"{name} may give something else the next time"):
+        choose(Choice(question=question), small)
+
+
+def test_a_question_within_a_question_is_steady(small: Asked) -> None:
+    question = "passage >= (SELECT max(passage) FROM fovs)"
+    question += " and age(DATE '2020-01-02', DATE '2020-01-01') > INTERVAL 1 HOUR"
+    assert choose(Choice(question=question), small)
+
+
 def test_records_without_a_table_cannot_be_asked_about(small: Asked) -> None:
     tables = {group: table for group, table in small.tables.items() if group == "fovs"}
     some = Asked(small.store, PACKAGE, small.revision, small.reader, tables, small.say)

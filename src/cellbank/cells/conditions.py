@@ -13,12 +13,9 @@ import msgspec
 
 from cellbank.cells.kinds import GROUPS, relations_of
 from cellbank.cells.metadata import quoted
+from cellbank.cells.steady import NOW, NOWHERE, SAMPLE, unsteady_in
 from cellbank.model.names import near
 
-NOW: Final = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
-"""Names without parentheses that DuckDB takes for the time."""
-NOWHERE: Final = 2**64 - 1
-"""What DuckDB gives as the place of something that nobody wrote."""
 _CURLY: Final = "‘’“”„‚«»"  # noqa: RUF001
 """What word processors and web pages make of quotes."""
 _BEFORE: Final = "SELECT 1 WHERE "
@@ -185,7 +182,7 @@ class Resolver:
             start, stop = _spot(one, text, offset)
             raise ConditionError("this cannot stand in a condition", start, stop)
         if self._steady:
-            self._check_steady(found, text, offset)
+            self._check_steady(tree, text, offset)
         data = text.encode()
         groups: set[str] = set()
         edits = False
@@ -213,21 +210,13 @@ class Resolver:
             names=tuple(places),
         )
 
-    def _check_steady(self, found: _Read, text: str, offset: int) -> None:
-        asked = (
-            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
-        )
-        unsteady = {row[0] for row in self._database.execute(asked).fetchall()}
-        calls = [one for one in found.functions if one[0] in unsteady]
-        calls += [
-            (name.parts[0], name.start, name.stop)
-            for name in found.names
-            if len(name.parts) == 1 and name.parts[0].lower() in NOW
-        ]
-        for name, start, stop in calls:
+    def _check_steady(self, tree: Any, text: str, offset: int) -> None:
+        for name, start, stop in unsteady_in(tree, self._database):
             place = _in_text(" " * offset, text, start, stop)
             said = f"{name} may give something else the next time"
             advice = "Write the value itself, such as DATE '2017-10-16'."
+            if name == SAMPLE:
+                advice = "Say how many and which beside the condition: --sample 20 --seed 1"
             raise ConditionError(said, *place, advice=advice)
 
     # --- what a name means
