@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import cellbank
+from cellbank.api import querying
 from cellbank.model.errors import BadInput, BadQuestion
+from cellbank.questions import formats
 from cellbank.questions.process import asker
 
 pytestmark = pytest.mark.usefixtures("lab")
@@ -60,6 +62,17 @@ def test_what_takes_too_long_is_stopped(sql: str) -> None:
 def test_what_needs_too_much_memory_is_refused_it(sql: str) -> None:
     with pytest.raises(BadQuestion, match="it needs more than 200 MB of memory"):
         cellbank.query("lab/cells", sql, memory="200MB", timeout=60)
+    assert [(6,)] == counted()
+
+
+def test_rows_without_end_are_stopped_however_fast_they_come() -> None:
+    began = time.monotonic()
+    asked = querying.asked("lab/cells", "SELECT * FROM range(1000000000000)", timeout=0.5)
+    names, _, found = asked.batches()
+    with pytest.raises(BadQuestion, match=r"it takes more than 0\.5 seconds"):
+        for _ in formats.csv_lines(names, found):
+            pass
+    assert time.monotonic() - began < 0.5 + SLACK
     assert [(6,)] == counted()
 
 

@@ -109,7 +109,7 @@ class Asker:
     def _messages(
         self, question: Question, limits: Limits, *, kept: bool
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield messages; only the time spent waiting for an answer is counted."""
+        """Yield messages; the time spent on the answer counts, not how slowly it is taken."""
         process = self._process
         assert process is not None  # noqa: S101  start() was called
         assert process.stdout is not None  # noqa: S101  it is a pipe
@@ -124,7 +124,7 @@ class Asker:
             except EOFError:
                 raise _gone(question) from None
             if message[0] == "asking":
-                waiting.left = limits.seconds
+                waiting.begin(limits.seconds)
             yield message
 
     def _end(self) -> None:
@@ -140,16 +140,23 @@ class Asker:
 
 
 class _Waiting:
-    """The pipe that answers come through, with a limit to how long is waited for them.
+    """The pipe that answers come through, with a limit to how long they may take.
 
-    `left` are the seconds that are left; None waits as long as it takes. `room` are the bytes that
-    may still come; None takes all.
+    What counts is the time that is waited for them, and that of this thread on what came: where
+    somebody takes it slowly, nothing is at work. `room` are the bytes that may still come; None
+    takes all.
     """
 
     def __init__(self, descriptor: int, room: int | None) -> None:
         self._descriptor = descriptor
         self._room = room
-        self.left: float | None = None
+        self._left: float | None = None
+        self._worked = 0.0
+
+    def begin(self, seconds: float) -> None:
+        """Let the time run; before, it is waited as long as it takes."""
+        self._left = seconds
+        self._worked = time.thread_time()
 
     def read(self, length: int) -> bytes:
         """Return so many bytes, fewer at the end; raises `TimeoutError`, `MemoryError`."""
@@ -168,12 +175,14 @@ class _Waiting:
         return b"".join(parts)
 
     def _wait(self) -> None:
-        if self.left is None:
+        if self._left is None:
             return
-        began = time.monotonic()
-        ready, _, _ = select.select([self._descriptor], [], [], self.left)
-        self.left = max(self.left - (time.monotonic() - began), 0.0)
-        if not ready:
+        began, worked = time.monotonic(), time.thread_time()
+        self._left = max(self._left - max(worked - self._worked, 0.0), 0.0)
+        ready, _, _ = select.select([self._descriptor], [], [], self._left)
+        self._left = max(self._left - (time.monotonic() - began), 0.0)
+        self._worked = time.thread_time()
+        if not (ready and self._left):
             raise TimeoutError
 
 
