@@ -34,15 +34,18 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 /** "#rrggbb" as three numbers from 0 to 1. */
 const rgbOf = (color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16) / 255);
 
+/** A name as it is shown: nothing in it is hidden or turns the direction round. */
+const visible = (name) => name.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "\ufffd");
+
 /** Make an element; `aria-…`, `role` and the like are attributes, anything else is a property. */
 function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name in element && name !== "role") element[name] = value;
-    else element.setAttribute(name, value);
+    else element.setAttribute(name, visible(String(value)));
   }
-  element.append(...children);
+  element.append(...children.map((one) => (typeof one === "string" ? visible(one) : one)));
   return element;
 }
 
@@ -554,7 +557,7 @@ class Viewer {
   }
 
   #nameOf({ name, c }) {
-    return name ?? this.state.channels[c].name;
+    return visible(name ?? this.state.channels[c].name);
   }
 
   /** Ask for the neighbours of the slice, while there is nothing else to do. */
@@ -1009,7 +1012,7 @@ class Viewer {
       if (!plane) return [];
       const row = Math.floor((y * plane.height) / this.sizes.Y);
       const value = plane.data[row * plane.width + Math.floor((x * plane.width) / this.sizes.X)];
-      return [`${this.state.channels[c].name} ${short(value)}`];
+      return [`${visible(this.state.channels[c].name)} ${short(value)}`];
     });
     return [`X ${x}, Y ${y}`, ...values].join(" · ");
   }
