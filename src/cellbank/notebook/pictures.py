@@ -27,7 +27,7 @@ MAX_BYTES: Final = 90_000
 """Of all pictures of one answer."""
 MAX_READ: Final = 160_000_000
 """Bytes of pixels: an image of which more must be read for a thumbnail gets none here."""
-MAX_FILES: Final = 20_000
+MAX_FILES: Final = 5_000
 """An image in a folder that has more of them gets none here."""
 _HEADS: Final = ("zarr.json", ".zattrs")
 _FOLDER: Final = re.compile(r"\.zarr$|^[^/]+/[^/]+/image(/load)?$", re.IGNORECASE)
@@ -87,6 +87,11 @@ class Pictures:
         if self._given >= MOST or self._bytes > MAX_BYTES:
             self.left += 1
             return Html()
+        is_folder = self._view.reader.find(path) is None
+        if is_folder and self._is_late():
+            self.left += 1
+            return Html()
+        begun = time.monotonic()
         parts = list(islice(self._parts(path), MAX_FILES + 1))
         key = f"thumbnails/{_digest(path, parts)}-{size}{'-labels' * _is_labels(path)}-{_VERSION}"
         made = self._cache.get(key)
@@ -95,11 +100,11 @@ class Pictures:
                 return self._place(size, "large", _ASK)
             if self._view.lacking(parts):
                 return self._place(size, "not here", "It is fetched when it is loaded.")
-            if time.monotonic() + self._longest > self._end:
+            if self._is_late():
                 self.left += 1
                 return Html()
             try:
-                made = self._made(path, size)
+                made = self._made(path, size, begun)
             except (CellbankError, OSError) as error:
                 return self._place(size, "damaged", str(error))
             if made is None:
@@ -118,8 +123,10 @@ class Pictures:
             info = reader.find("/".join([*path.split("/")[:2], "info", "load"]))
             yield from [info] if info else []
 
-    def _made(self, path: str, size: int) -> bytes | None:
-        begun = time.monotonic()
+    def _is_late(self) -> bool:
+        return time.monotonic() + self._longest > self._end
+
+    def _made(self, path: str, size: int, begun: float) -> bytes | None:
         is_entry = self._view.reader.find(path)
         node = DataNode(self._view, path) if is_entry else GroupNode(self._view, path)
         with warnings.catch_warnings():
