@@ -17,6 +17,7 @@ from cellbank import images
 from cellbank.images.channel import Channel
 from cellbank.images.header import Header, planes_of
 from cellbank.images.pixels import Pixels
+from cellbank.images.viewing import Viewed
 from cellbank.images.zarr_writing import halved, levels_of
 from cellbank.model.errors import BadImage, BadInput, DiskError, WouldOverwrite
 from tests.images.making import COLOUR, STACK, ome, tiff
@@ -135,6 +136,15 @@ def test_what_is_known_of_channels_is_kept_in_zarr(tmp_path: Path) -> None:
         )
         assert ("µ-tubulin", "#00ff00", False) == (second.name, second.color, second.use)
         assert ["DNA"] == [channel.name for channel in found.used]
+
+
+def test_channels_in_use_have_the_colours_of_their_composite(tmp_path: Path) -> None:
+    unused = Channel("CMDRP_2", 0, use=False)
+    image = made(channels=(unused, Channel("CMDRP", 1)))
+    first, second = saved(image, tmp_path / "out" / "a.zarr").channels
+    assert first.color != second.color
+    (shown,) = (one for one in Viewed(image).options["channels"] if one["on"])
+    assert shown["color"] == second.color
 
 
 def test_what_is_known_of_channels_is_kept_in_tiff(tmp_path: Path) -> None:

@@ -69,6 +69,18 @@ def colors_of(channels: Sequence[Channel]) -> tuple[str, ...]:
     return channel_colors([channel.name or channel.fluor for channel in channels], given)
 
 
+def all_colors(channels: Sequence[Channel], shown: Sequence[Channel]) -> tuple[str, ...]:
+    """Return colours: a composite's for what it shows, the others have what is left."""
+    given = dict(zip((channel.index for channel in shown), colors_of(shown), strict=True))
+    for channel in channels:
+        if channel.color and channel.color not in {"#ffffff", *given.values()}:
+            given.setdefault(channel.index, channel.color)
+    return channel_colors(
+        [channel.name or channel.fluor for channel in channels],
+        [given.get(channel.index) for channel in channels],
+    )
+
+
 def composite(
     image: ImageData,
     colors: Any,

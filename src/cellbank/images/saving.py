@@ -18,7 +18,7 @@ from cellbank.images.image_data import ImageData
 from cellbank.images.ometiff import write_ome_tiff
 from cellbank.images.omewriting import OME_TYPES
 from cellbank.images.omexml import MAX_PLANES
-from cellbank.images.picturing import colors_of
+from cellbank.images.picturing import all_colors, shown_channels
 from cellbank.images.zarr_writing import COMPRESSIONS, Plan, Writer, levels_of
 from cellbank.model.errors import BadImage, BadInput, CellbankError, DiskError, WouldOverwrite
 
@@ -213,7 +213,7 @@ def _planes(image: ImageData) -> Iterator[NDArray[Any]]:
 def _channels(image: ImageData, samples: int) -> tuple[Channel, ...]:
     """Return the channels as they are written: each with a colour; of samples, one for each."""
     if samples == 1:
-        colors = colors_of(image.channels)
+        colors = all_colors(image.channels, shown_channels(image, None))
         return tuple(
             msgspec.structs.replace(channel, index=number, color=channel.color or color)
             for number, (channel, color) in enumerate(zip(image.channels, colors, strict=True))

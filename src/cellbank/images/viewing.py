@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cellbank.images.channel import Channel
-from cellbank.images.colours import channel_colors
 from cellbank.images.limits import auto_limits, extremes, plain
-from cellbank.images.picturing import colors_of, shown_channels
+from cellbank.images.picturing import all_colors, shown_channels
 from cellbank.images.pixels import UNNAMED
 from cellbank.images.scaling import nearest
 from cellbank.model.errors import BadImage, BadInput
@@ -136,7 +134,7 @@ class Viewed:
         channels = self.image.channels
         shown = shown_channels(self.image, None)
         on_first = {channel.index for channel in shown}
-        for channel, color in zip(channels, _colors(channels, shown), strict=True):
+        for channel, color in zip(channels, all_colors(channels, shown), strict=True):
             on = channel.index in on_first
             if self._stack.samples == 1:
                 yield {"name": channel.title, "color": color, "on": on}
@@ -202,18 +200,6 @@ class Viewed:
         place = z if stack.depth > 1 else 0
         time = t if stack.times > 1 else 0
         return self._cache.get(("labels", name, place, time), read)
-
-
-def _colors(channels: Sequence[Channel], shown: Sequence[Channel]) -> tuple[str, ...]:
-    """Return colours: a composite's for what it shows, the others have what is left."""
-    given = dict(zip((channel.index for channel in shown), colors_of(shown), strict=True))
-    for channel in channels:
-        if channel.color and channel.color not in {"#ffffff", *given.values()}:
-            given.setdefault(channel.index, channel.color)
-    return channel_colors(
-        [channel.name or channel.fluor for channel in channels],
-        [given.get(channel.index) for channel in channels],
-    )
 
 
 def misfit(image: "Image", labels: "Image") -> str:

@@ -84,11 +84,8 @@ class Pictures:
         """Return the thumbnail of an image; nothing if there is no path."""
         if not path:
             return Html()
-        if self._given >= MOST or self._bytes > MAX_BYTES:
-            self.left += 1
-            return Html()
         is_folder = self._view.reader.find(path) is None
-        if is_folder and self._is_late():
+        if self._given >= MOST or self._bytes > MAX_BYTES or (is_folder and self._is_late()):
             self.left += 1
             return Html()
         begun = time.monotonic()
