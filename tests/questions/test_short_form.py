@@ -114,10 +114,10 @@ def told(where: str, **how) -> BadQuestion:
         ("passage > 3 and and", "syntax error", "and", ""),
         ('gene = "TJP1"', "texts stand in single quotes: 'TJP1'", '"TJP1"', ""),
         # What only the answer shows to be wrong.
-        ("gene", "to BOOL", "gene", "gene = 'TJP1'"),
+        ("gene", "gene alone is no condition", "gene", "gene = 'TJP1'"),
         ("gene = 5 and passage > 3", "to INT", "gene = 5 and passage > 3", "--describe"),
         ("passage > 3 and kind", "to BOOL", "kind", "clone IS NOT NULL"),
-        ("numbers", "BOOLEAN", "numbers", "A condition compares"),
+        (" numbers ", "numbers alone is no condition", "numbers", "A condition compares"),
         ("kind = 'é' and clone > 3", "Cannot compare", "clone > 3", ""),
         ("wells.passage = 'many' -- é", "'many'", "'many'", ""),
     ],
@@ -207,9 +207,9 @@ def test_all_columns_of_several_packages_name_the_package_once() -> None:
         ("clone = ‘20’", "Quotes must be straight, as programs write them: '20'."),  # noqa: RUF001
         ("DATE '2017-10-16' > 2017", "A day is written '2017-10-16', in quotes."),
         # What a shell leaves of `--where passage>40` without quotes, and the like.
-        ("passage", "put all of it in quotes"),
-        ("wells.passage", "put all of it in quotes"),
-        ("30", "put all of it in quotes"),
+        ("passage", "Put all of it in quotes"),
+        ("wells.passage", "Put all of it in quotes"),
+        ("30", "Put all of it in quotes"),
         ("id IN (SELECT id FROM read_csv('/etc/passwd'))", "files and settings are out of reach"),
     ],
 )

@@ -16,11 +16,10 @@ from cellbank.cells.kinds import KINDS
 from cellbank.model.errors import BadQuestion
 from cellbank.model.names import near
 from cellbank.questions import views
-from cellbank.questions.engine import Engine
+from cellbank.questions.engine import COMPARE, Engine
 from cellbank.questions.question import Question, bad
 
 _ALONE: Final = re.compile(r'[\w."]+').fullmatch
-_COMPARE: Final = 'Compare it with something, and put all of it in quotes: "passage > 40".'
 
 
 def kind_asked(engine: Engine, kind: str) -> str:
@@ -111,7 +110,9 @@ def _condition(engine: Engine, resolver: Resolver, group: str, said: str) -> Par
     part = _told(resolver.condition, said)
     alone = _ALONE(said.strip()) is not None
     if alone and engine.kind(part.sql, _from(engine, group, [part])).id != "boolean":
-        raise bad(said, f"{said.strip()} alone is no condition", advice=_COMPARE)
+        start, stop = said.index(said.strip()), len(said.rstrip())
+        advice = f"{COMPARE} Put all of it in quotes."
+        raise bad(said, f"{said.strip()} alone is no condition", (start, stop), advice=advice)
     return part
 
 

@@ -24,12 +24,13 @@ BATCH: Final = 10_000
 PAGES_BYTES: Final = 8 << 20
 """So much of a list of entries is read at once."""
 _COPY: Final = "COPY (\n"
-_COMPARE: Final = "A condition compares: gene = 'TJP1', passage > 30, clone IS NOT NULL."
+COMPARE: Final = "A condition compares: gene = 'TJP1', passage > 30, clone IS NOT NULL."
+"""What to do where a condition compares nothing."""
 _DAY: Final = "A day is written '2017-10-16', in quotes."
 _ADVICE: Final = {
     "GROUP BY clause": "Group by it, too, or ask for one of each group: min(…), any_value(…).",
-    " to BOOL": _COMPARE,
-    "-> BOOLEAN)": _COMPARE,
+    " to BOOL": COMPARE,
+    "-> BOOLEAN)": COMPARE,
     "type DATE": _DAY,
     "date field": _DAY,
 }
