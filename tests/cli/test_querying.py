@@ -136,6 +136,7 @@ def test_a_file_is_whole_or_not_there(cellbank: Run, tmp_path: Path) -> None:
             "needs more than 100 MB of memory",
         ),
         (["SELECT 1", "--memory", "much"], "'much' is no amount of memory"),
+        (["SELECT 1", "--memory", "1000000000000TB"], "'1000000000000TB' is no amount of memory"),
         (["SELECT 1", "--where", "true"], "SQL says all"),
         (["--describe", "--where", "true"], "--describe tells all that can be asked"),
         ([], "ask something"),

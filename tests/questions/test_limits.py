@@ -150,11 +150,23 @@ def test_threads_ask_one_after_the_other() -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [{"timeout": 0}, {"timeout": -1}, {"memory": "many"}, {"memory": "1kB"}, {"memory": 5}],
+    [
+        *({"timeout": timeout} for timeout in (0, -1, float("nan"), 1e9, "2 apples", None)),
+        *({"memory": memory} for memory in ("many", "1kB", "0", "-5GB", "nan", "2 apples")),
+        *({"memory": memory} for memory in (5, -1, float("nan"), float("inf"), None, [1])),
+        {"memory": "1000000000000TB"},
+        {"memory": "9" * 400 + "GB"},
+    ],
 )
 def test_limits_that_are_none_are_refused(limits) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInput, match="memory|seconds") as found:
         cellbank.query("lab/cells", "SELECT 1", **limits)
+    assert not isinstance(found.value, BadQuestion)
+
+
+@pytest.mark.parametrize("memory", [1e9, 10**9, "0.5TB", "1000 TB", "1 gib"])
+def test_memory_is_a_number_or_a_text(memory) -> None:
+    assert [(6,)] == cellbank.query("lab/cells", "SELECT count(*) FROM fovs", memory=memory).rows()
 
 
 def test_what_a_collection_removed_of_the_cache_is_written_again() -> None:

@@ -53,7 +53,7 @@ def query(  # noqa: PLR0913  SQL, the short form, limits
     kind: str | None = None,
     describe: bool = False,
     timeout: float = 30,
-    memory: str | int = "1GB",
+    memory: str | float = "1GB",
     from_: str | None = None,
     watch: Watcher | None = None,
 ) -> Answer:
@@ -165,7 +165,7 @@ def asked(  # noqa: PLR0913  as `query`
     kind: str | None = None,
     describe: bool = False,
     timeout: float = 30,
-    memory: str | int = "1GB",
+    memory: str | float = "1GB",
     from_: str | None = None,
     watch: Watcher | None = None,
 ) -> Asked:
@@ -232,7 +232,7 @@ def diff_records(
     *,
     kind: str | None = None,
     timeout: float = 30,
-    memory: str | int = "1GB",
+    memory: str | float = "1GB",
     from_: str | None = None,
 ) -> RecordChanges:
     """Return what changed in the metadata from one revision to another, record by record.

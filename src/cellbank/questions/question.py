@@ -15,6 +15,8 @@ DESCRIBE: Final = "What can be asked: cellbank query REF --describe (describe=Tr
 """The advice where there is no better one."""
 _LEAST: Final = 64_000_000
 """DuckDB itself needs some."""
+_MOST: Final = 10**15
+"""No machine has more, and DuckDB cannot count much more."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -65,31 +67,32 @@ class Limits(msgspec.Struct, frozen=True):
     memory: int = 1_000_000_000
 
     @classmethod
-    def of(cls, timeout: float, memory: str | int) -> "Limits":
+    def of(cls, timeout: float, memory: str | float) -> "Limits":
         """Return the limits that someone gave; raises `BadInput`."""
-        if not 0 < timeout < 1e6:
-            raise BadInput(f"{timeout} is no number of seconds", "Give one above 0.")
+        if not isinstance(timeout, int | float) or not 0 < timeout < 1e6:
+            advice = "Give one above 0 and below a million."
+            raise BadInput(f"{timeout!r:.60} is no number of seconds", advice)
         return cls(float(timeout), bytes_of(memory))
 
 
-def bytes_of(memory: str | int) -> int:
+def bytes_of(memory: str | float) -> int:
     """Return an amount of memory in bytes, from text such as `1GB` or `512MiB`.
 
-    Raises `BadInput`: It is none, or too little to ask anything.
+    Raises `BadInput`: It is none, too little to ask anything, or more than there can be.
     """
-    found = None if isinstance(memory, int) else _SIZE.fullmatch(memory)
+    found = _SIZE.fullmatch(memory) if isinstance(memory, str) else None
+    amount = memory if isinstance(memory, int | float) else float("nan")
     if found:
         step = 1024 if found[3] else 1000
-        memory = int(
-            float(found[1]) * step ** ("KMGT".index(found[2].upper()) + 1 if found[2] else 0)
-        )
-    if not isinstance(memory, int):
-        raise BadInput(f"{memory!r} is no amount of memory", "Say it as 512MB or 2GB.")
-    if memory < _LEAST:
+        amount = float(found[1])
+        amount *= step ** ("KMGT".index(found[2].upper()) + 1 if found[2] else 0)
+    if not 0 <= amount <= _MOST:
+        raise BadInput(f"{memory!r:.60} is no amount of memory", "Say it as 512MB or 2GB.")
+    if amount < _LEAST:
         raise BadInput(
-            f"{memory:,} bytes of memory are too few to ask anything", "Allow 64MB or more."
+            f"{int(amount):,} bytes of memory are too few to ask anything", "Allow 64MB or more."
         )
-    return memory
+    return int(amount)
 
 
 def megabytes(memory: int) -> str:
