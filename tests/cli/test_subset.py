@@ -54,6 +54,16 @@ def test_every_form_of_a_choice(cellbank) -> None:
     ) == listed["want"]
 
 
+def test_a_sample_of_plain_files_is_told_as_entries(cellbank, images: Path) -> None:
+    cellbank("build", "demo/nuclei", images).ok()
+    cellbank("push", "demo/nuclei").ok()
+    cellbank("rm", "demo/nuclei", "--yes").ok()
+    for _ in range(2):
+        cellbank("install", "demo/nuclei", "--sample", "2").ok()
+        [listed] = cellbank("ls", "demo/*", "--json").ok().json
+        assert "2 entries, seed 0" == listed["want"]
+
+
 def test_a_dry_run_is_a_table_for_people_and_numbers_for_scripts(cellbank) -> None:
     out = cellbank("install", CELLS, "--where", TJP1, "--dry-run").ok().out
     lines = [line.split() for line in out.splitlines()]

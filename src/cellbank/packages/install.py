@@ -17,6 +17,7 @@ from cellbank.packages.subset import (
     Selected,
     extended,
     keep_lists,
+    plain_said,
     select,
 )
 from cellbank.storage import disk, transfer
@@ -103,6 +104,7 @@ def _install(
         reader = transfer.fetch_manifest(store, remote, package, revision)
         check_path(reader, package, reference.path, remote.address)
         tables = _tables(remote, package, revision, newest, before, say)
+        options = msgspec.structs.replace(options, choice=plain_said(options.choice, tables))
         want = wanted(reference.path, before, revision, options)
         if want.has_questions:
             # What is chosen is looked for in them: they come before anything else.

@@ -117,6 +117,13 @@ def _outermost(paths: set[str]) -> set[str]:
     return {path for path in paths if not _inside(path, paths - {path})}
 
 
+def plain_said(choice: Choice | None, tables: Iterable[str]) -> Choice | None:
+    """Return a choice that says so where a sample is of entries: records are not told of then."""
+    if choice is None or not choice.sample or choice.kind or "fovs" in tables:
+        return choice
+    return msgspec.structs.replace(choice, kind="entries")
+
+
 def select(want: Want, asked: Asked, choose: Choose | None) -> Selected:
     """Return what `want` selects of a revision, its lists made anew."""
     must: dict[str, Entry] = {}
