@@ -247,3 +247,25 @@ def test_what_is_only_here_cannot_be_locked(nuclei: object) -> None:
 def test_a_package_is_named_once(refs: list[str], remote: Path) -> None:
     with pytest.raises(BadInput):
         cellbank.lock(refs)
+
+
+def test_what_came_before_one_that_cannot_be_had_is_told(
+    nuclei: object, remote: Path, another: Callable[[], None]
+) -> None:
+    cellbank.push("demo/nuclei")
+    cellbank.lock([CELLS, "demo/nuclei"])
+    file = Path("cellbank.lock")
+    whole = file.read_text()
+    document = json.loads(whole)
+    document["packages"]["demo/nuclei"]["remote"] = "0" * 32
+    file.write_text(json.dumps(document))
+    another()
+    with pytest.raises(RemoteMoved, match="Nothing was changed"):
+        cellbank.sync(dry_run=True)
+    with pytest.raises(RemoteMoved, match=f"{CELLS} was brought before: the same") as found:
+        cellbank.sync()
+    assert "Nothing was changed" not in str(found.value)
+    with pytest.raises(RemoteMoved, match="Nothing was changed"):
+        cellbank.sync()
+    file.write_text(whole)
+    assert [False, True] == [one.changed for one in cellbank.sync()]

@@ -13,6 +13,7 @@ from cellbank.config import Config
 from cellbank.model.errors import (
     BadInput,
     CellbankError,
+    Interrupted,
     NotFound,
     RemoteMoved,
     RemoteNotFound,
@@ -124,7 +125,8 @@ def sync(
 ) -> list[Installation]:
     """Bring exactly what a lock file names: the same bytes wherever it is done.
 
-    Packages that it does not name stay as they are.
+    Packages that it does not name stay as they are. Where one cannot be had, those before it are
+    here already, as the error says.
 
     Parameters
     ----------
@@ -168,13 +170,23 @@ def sync(
             allow_older=True,
             watch=watcher,
         )
-        done.append(
-            _as_it_is(store, package, locked)
-            or _bring(
-                config, store, Reference(package, revision=locked.revision), locked, options, from_
-            )
-        )
+        reference = Reference(package, revision=locked.revision)
+        try:
+            here = _as_it_is(store, package, locked)
+            done.append(here or _bring(config, store, reference, locked, options, from_))
+        except CellbankError as error:
+            _tell_so_far(error, done)
+            raise
     return done
+
+
+def _tell_so_far(error: CellbankError, done: Sequence[Installation]) -> None:
+    """Let an error say what was brought before it: of several packages, a later one may fail."""
+    brought = [one.package for one in done if one.changed]
+    if brought and not isinstance(error, Interrupted):
+        advice = error.advice.replace("Nothing was changed.", "").strip()
+        kept = f"{', '.join(brought)} {'was' if len(brought) == 1 else 'were'} brought before"
+        error.advice = f"{advice} {kept}: the same command goes on from there.".lstrip()
 
 
 def _as_it_is(store: Store, package: Package, locked: Locked) -> Installation | None:
