@@ -26,6 +26,18 @@ def test_cache_shows_where_how_much_and_the_limit(cellbank, read, elsewhere):
     assert said == cellbank("cache", "--quiet").ok().out
 
 
+def test_who_needs_room_is_told_of_it(cellbank, read, monkeypatch, remote):
+    found = cellbank("gc").ok()
+    assert "The cache has 256.0 kB more: cellbank cache --clear\n" == found.err
+    monkeypatch.setattr("cellbank.storage.disk.free_bytes", lambda _folder: 1000)
+    there = python.cache().bytes
+    said = cellbank("install", read, "--from", remote, "--all").failed(7).err
+    assert f"Our own cache has {there} bytes: cellbank cache --clear" in said
+    cellbank("cache", "--clear").ok()
+    assert "cache" not in cellbank("gc").ok().err
+    assert "cache" not in cellbank("install", read, "--from", remote, "--all").failed(7).err
+
+
 def test_clear_empties_it(cellbank, read):
     assert cellbank("cache", "--clear").ok().out.endswith("; 256.0 kB freed\n")
     assert 0 == cellbank("cache", "--json").json["bytes"]

@@ -46,13 +46,15 @@ def gc(console: Console) -> None:
     """Remove from the store what no package needs.
 
     Earlier installed revisions go too, and images that were fetched since an install with
-    --metadata-only.
+    --metadata-only. The cache for images that are read from afar stays: cellbank cache --clear
     """
-    from cellbank.api import having
+    from cellbank.api import caching, having
 
     done = having.gc()
     later = f"; {some(done.condemned, 'object')} will go with a later gc" if done.condemned else ""
     console.done(done, f"{some(done.removed, 'object')} removed, {size(done.bytes)} freed{later}")
+    if held := caching.cache().bytes:
+        console.note(f"The cache has {size(held)} more: cellbank cache --clear")
 
 
 @command("du", example="cellbank du 'aics/*'")

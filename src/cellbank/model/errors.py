@@ -438,11 +438,13 @@ class DiskError(CellbankError, OSError):
 
 
 class DiskFull(DiskError):
-    """There is less free space than is needed."""
+    """There is less free space than is needed; `cached` bytes there are a cache of ours."""
 
-    def __init__(self, where: str, needed: int, free: int) -> None:
+    def __init__(self, where: str, needed: int, free: int, cached: int = 0) -> None:
         self.message = f"disk full: {needed} bytes needed in {where}, {free} bytes free"
         self.advice = "Nothing was changed. Free space, then run the same command."
+        if cached:
+            self.advice += f" Our own cache has {cached} bytes: cellbank cache --clear"
 
 
 class NewerFormat(DiskError):

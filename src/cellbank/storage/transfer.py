@@ -26,6 +26,7 @@ from cellbank.model.manifest import Entry, ManifestReader, check_manifest, decod
 from cellbank.model.progress import Watcher, ignore
 from cellbank.model.reference import Package
 from cellbank.storage import disk
+from cellbank.storage.cache import FOLDER, Cache
 from cellbank.storage.jobs import Counter, run_all
 from cellbank.storage.layout import object_key, package_key
 from cellbank.storage.local import COMMIT_BYTES, Hasher, LocalBatch, Part
@@ -205,7 +206,8 @@ def check_room(store: Store, needed: int) -> None:
     """Raise `DiskFull` if the disk of the store has less than `needed` bytes free."""
     free = disk.free_bytes(store.root)
     if needed > free:
-        raise DiskFull(store.root, needed, free)
+        cached = Cache(store.files.path(FOLDER), 0).size()
+        raise DiskFull(store.root, needed, free, cached)
 
 
 def fetch(
