@@ -208,6 +208,17 @@ def test_associates_that_cannot_be_read_are_told(folder):
     assert "of 2 rows" in what_of(cellbank.import_quilt(NAME, folder, dry_run=True))["associates"]
 
 
+def test_several_files_of_one_name_are_told(folder):
+    table = rows()
+    for number, row in enumerate(table):
+        both = [row.pop("dna_segmentations"), table[0]["membrane_segmentations"]]
+        row["associates"] = str({"dna_segmentations": both[: 1 + number // 2], "contours": []})
+    write_table(folder, table)
+    [problem] = cellbank.import_quilt(NAME, folder, dry_run=True).problems
+    assert "2 rows have several dna_segmentations" == problem.what
+    assert (4, "associates") == (problem.row, problem.column)
+
+
 def test_texts_that_are_too_long_for_a_path_are_texts(folder):
     write_table(folder, [{**row, "Features": "[0.5, " * 2000} for row in rows()])
     made = cellbank.import_quilt(NAME, folder)

@@ -114,13 +114,20 @@ def _spread(
     added: dict[str, None] = {}
     parsed = []
     odd: list[int] = []
+    several: dict[str, list[int]] = {}
     for row, number in zip(rows, numbers, strict=True):
         said = row.pop(ASSOCIATES, None)
         associates = _associates(said)
         if associates is None:
+            associates = {}
             odd.append(number)
-        parsed.append((row, associates or {}))
-        added |= dict.fromkeys(key for key in associates or () if key not in known)
+        for key, one in associates.items():
+            if isinstance(one, list):
+                associates[key] = one[0] if one else None
+                if len(one) > 1:
+                    several.setdefault(key, []).append(number)
+        parsed.append((row, associates))
+        added |= dict.fromkeys(key for key in associates if key not in known)
     for row, associates in parsed:
         for key in added:
             row[key] = associates.get(key)
@@ -128,11 +135,15 @@ def _spread(
         what = f"of {len(odd):,} rows they cannot be read"
         advice = "Write them as JSON: a name and a path for each file."
         problems.warn(place, what, advice, row=odd[0], column=ASSOCIATES)
+    for key, found in several.items():
+        what = f"{len(found):,} {'row has' if len(found) == 1 else 'rows have'} several {key:.60}"
+        advice = "The first is taken. Give each of the others a row, or a name, of its own."
+        problems.warn(place, what, advice, row=found[0], column=ASSOCIATES)
     return list(added)
 
 
-def _associates(value: Any) -> Mapping[str, Any] | None:
-    """Return the files that belong to a row: name → path, the first of several; None: it is odd."""
+def _associates(value: Any) -> dict[str, Any] | None:
+    """Return the files that belong to a row: name → path, or a list of them; None: it is odd."""
     if value is None:
         return {}
     if isinstance(value, str):
@@ -146,9 +157,7 @@ def _associates(value: Any) -> Mapping[str, Any] | None:
                 return None
     if not isinstance(value, Mapping):
         return None
-    return {
-        str(key): (one[0] if isinstance(one, list) and one else one) for key, one in value.items()
-    }
+    return {str(key): one for key, one in value.items()}
 
 
 def _names_files(folder: Path, column: str, values: Iterable[Any]) -> bool:
