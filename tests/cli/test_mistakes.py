@@ -53,6 +53,19 @@ MISTAKES = {
         "size stands alone",
     ),
     "a condition as SQL": (["query", "demo/nuclei", "size > 3"], "A condition: --where"),
+    "an option without its text": (
+        ["build", "demo/nuclei", "images", "-m"],
+        "See: cellbank build --help",
+    ),
+    "an option of a command of a command": (
+        ["remote", "add", "a", "--quiet=1"],
+        "remote add --help",
+    ),
+    "two words that exclude each other": (
+        ["push", "demo/nuclei", "--public", "--private"],
+        "--public and --private are asked together",
+    ),
+    "the same of a registry": (["serve", "images", "--private", "--public"], "say one of them"),
     "a workbook": (["query", "demo/nuclei", "--describe", "-o", "a.xlsx"], "ends in none of .csv"),
 }
 

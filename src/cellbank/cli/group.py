@@ -105,6 +105,18 @@ class Lazy(click.Group):
                 formatter.write_dl(rows)
 
 
+class _Command(click.Command):
+    """A command whose mistakes all know that they are its own: not all of click's do."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Return what is left of the arguments when options and their values are read."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
+
 def _set_quiet(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
         ctx.ensure_object(Console).quiet = True
@@ -144,7 +156,7 @@ def command(
     """
 
     def make(function: Callable[..., None]) -> click.Command:
-        made = click.command(name, context_settings=SETTINGS, epilog=_epilog(example))(
+        made = click.command(name, _Command, context_settings=SETTINGS, epilog=_epilog(example))(
             click.pass_obj(function)
         )
         made.params += [*([_json()] if json else []), _quiet()]

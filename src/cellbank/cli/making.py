@@ -7,7 +7,7 @@ import click
 
 from cellbank.cli.console import Console
 from cellbank.cli.group import command
-from cellbank.cli.names import FOLDER, PACKAGE, to_option
+from cellbank.cli.names import FOLDER, PACKAGE, reader_options, to_option, who_reads
 from cellbank.cli.text import short, size, some
 
 if TYPE_CHECKING:
@@ -82,15 +82,16 @@ def build(
 @to_option()
 @click.option("--as", "as_", type=PACKAGE, metavar="NAME", help="As a package of its own.")
 @click.option("-m", "--message", default="", help="What changed; default: as it was built with.")
-@click.option("--public/--private", default=None, help="Who may read it; default: as it is.")
+@reader_options()
 @click.option("--force", is_flag=True, help="Push on top of a revision you have not seen.")
-def push(
+def push(  # noqa: PLR0917
     console: Console,
     ref: str,
     to: str | None,
     as_: str | None,
     message: str,
-    public: bool | None,
+    public: bool,
+    private: bool,
     force: bool,
 ) -> None:
     """Send a package to a remote: only what the remote lacks.
@@ -103,6 +104,7 @@ def push(
     if as_ is not None and "*" in ref:
         raise click.UsageError("--as names one package, and a pattern may name many")
 
+    everyone = who_reads(public=public, private=private)
     pushed = []
     for package in _fitting(ref) if "*" in ref else [ref]:
         with console.watching() as watch:
@@ -111,7 +113,7 @@ def push(
                 to,
                 as_=as_,
                 message=message,
-                public=public,
+                public=everyone,
                 force=force,
                 watch=watch,
             )

@@ -104,3 +104,22 @@ def from_option() -> Callable[[F], F]:
         metavar="REMOTE",
         help="The remote: a URL, a folder or a name.",
     )
+
+
+def reader_options() -> Callable[[F], F]:
+    """Return the options `--public` and `--private`; `who_reads` says what they mean together."""
+
+    def add(function: F) -> F:
+        function = click.option("--private", is_flag=True, help="Only who is signed in.")(function)
+        return click.option(
+            "--public", is_flag=True, help="Everyone may read it; default: as it was."
+        )(function)
+
+    return add
+
+
+def who_reads(*, public: bool, private: bool) -> bool | None:
+    """Return whether everyone may read a package; None where nothing was said."""
+    if public and private:
+        raise click.UsageError("--public and --private are asked together: say one of them")
+    return public or (False if private else None)

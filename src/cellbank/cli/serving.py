@@ -5,7 +5,7 @@ import click
 from cellbank.cli import stopping
 from cellbank.cli.console import Console, emit
 from cellbank.cli.group import command
-from cellbank.cli.names import FOLDER
+from cellbank.cli.names import FOLDER, reader_options, who_reads
 from cellbank.cli.text import safe
 from cellbank.model.errors import BadInput
 
@@ -23,10 +23,8 @@ from cellbank.model.errors import BadInput
     show_default=True,
     help="0: a free one.",
 )
-@click.option(
-    "--public/--private", default=None, help="Who may read pushed packages; default: as it was."
-)
-def serve(console: Console, folder: str, host: str, port: int, public: bool | None) -> None:
+@reader_options()
+def serve(console: Console, folder: str, host: str, port: int, public: bool, private: bool) -> None:
     """Serve a folder as a registry, until Ctrl-C.
 
     The folder is made if needed. The admin token is printed once, at the first start: keep it,
@@ -48,8 +46,9 @@ def serve(console: Console, folder: str, host: str, port: int, public: bool | No
             console.note(f"The token is not shown again. To sign in: cellbank login {url}")
         console.note(_who_reads(folder))
 
+    everyone = who_reads(public=public, private=private)
     stopping.release()
-    server.serve(folder, host=host, port=port, public=public, on_ready=ready)
+    server.serve(folder, host=host, port=port, public=everyone, on_ready=ready)
 
 
 def _who_reads(folder: str) -> str:
