@@ -1,6 +1,7 @@
 """Tests at a real terminal: questions, bars, Ctrl-C."""
 
 import codecs
+import errno
 import fcntl
 import os
 import pty
@@ -9,11 +10,13 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 
 import pytest
 
+from cellbank.cli.console import Console
 from tests.cli.conftest import COMMAND, fill
 
 SECONDS = 20
@@ -219,6 +222,15 @@ def test_nothing_is_coloured(terminal, built):
     for command in (["ls"], ["tree", built], ["log", built], ["inspect", built]):
         code, seen = terminal(*command).end()
         assert (0, False) == (code, "\x1b" in seen)
+
+
+def test_a_terminal_that_breaks_while_it_is_asked_says_no(monkeypatch):
+    class Gone:
+        def readline(self) -> str:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(sys, "stdin", Gone())
+    assert not Console().ask("Overwrite? (y/n)")
 
 
 def test_a_reader_of_the_terminal_that_hangs_up_ends_the_command(terminal, newer):

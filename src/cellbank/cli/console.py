@@ -74,8 +74,11 @@ class Console:
     def ask(self, question: str) -> bool:
         """Ask a question that ends in `(y/n)` until it is answered; no answer means no."""
         while True:
+            answer = ""
             emit(f"{safe(question)} ", to_stdout=False)
-            answer = sys.stdin.readline()
+            # A terminal that hung up may end its input, or break it.
+            with contextlib.suppress(OSError):
+                answer = sys.stdin.readline()
             if not answer:
                 emit("\n", to_stdout=False)
                 return False
