@@ -362,6 +362,23 @@ def test_a_subset_is_pushed_as_a_package_of_its_own(install, remote, monkeypatch
     assert cellbank.verify("me/tight").good
 
 
+def test_what_can_be_asked_of_it_is_told_of_its_own_rows(install, remote) -> None:
+    def told(ref: str) -> dict[str, tuple]:
+        found = cellbank.query(ref, describe=True, kind="wells")
+        return {row["name"]: (row["known"], row["examples"]) for row in found}
+
+    whole = told(CELLS)
+    assert (0.666667, "33 … 41") == whole["passage"]
+    install(where=TJP1)
+    assert whole == told(CELLS)
+    cellbank.push(CELLS, as_="me/tight")
+    mine = told("me/tight")
+    assert (1.0, "33") == mine["passage"]
+    assert (1.0, "20") == mine["clone"]
+    cellbank.remove("me/tight")
+    assert mine == told("me/tight")
+
+
 def test_pushed_again_it_is_the_same_revision(install, remote) -> None:
     install(where=TJP1)
     first = cellbank.push(CELLS, as_="me/tight")

@@ -33,7 +33,8 @@ def described(engine: Engine, kind: str) -> tuple[list[str], list[Kind], list[tu
     """Return names, kinds and rows of a table that tells what can be asked.
 
     It has a row for each column of each table: what it holds, the share of rows in which it is
-    known, and examples. What a SCHEMA says is taken from there; the rest from the tables.
+    known, and examples. What a SCHEMA says is taken from there, where it is of these rows: a part
+    that became a package of its own has the SCHEMA of the whole. The rest is from the tables.
     """
     names = [kind_asked(engine, kind)] if kind else [*engine.groups, views.ENTRIES]
     said = _schemas(engine)
@@ -47,14 +48,12 @@ def described(engine: Engine, kind: str) -> tuple[list[str], list[Kind], list[tu
 def _of_table(engine: Engine, name: str, schema: dict[str, Any]) -> list[tuple[Any, ...]]:
     columns = engine.columns(name)
     of_fields = _looked_at_fields(engine, name, schema)
-    unsaid = [column for column in columns if not _is_said(schema.get(column))]
-    found = _looked_at(engine, name, {column: columns[column] for column in unsaid})
+    found = _looked_at(engine, name, columns, schema)
     rows = []
     for column, kind in columns.items():
         entry = schema.get(column)
         entry = entry if isinstance(entry, dict) else {}
         known, examples = found.get(column) or (entry.get("coverage"), _examples(entry))
-        known = None if known is None else round(known, 6)
         about = str(entry.get("description") or _OURS.get(column, ""))
         unit = str(entry.get("unit") or _UNITS.get(column, ""))
         rows.append((name, column, kind.name, unit, known, examples, about))
@@ -99,24 +98,54 @@ def _examples(entry: dict[str, Any]) -> str:
 
 
 def _looked_at(
-    engine: Engine, name: str, columns: dict[str, Kind]
+    engine: Engine, name: str, columns: dict[str, Kind], schema: dict[str, Any]
 ) -> dict[str, tuple[float | None, str]]:
-    """Return the share of rows in which each column is known, and an example, from the table."""
+    """Return the share of rows in which a column is known, and an example, from the table.
+
+    Columns that the SCHEMA tells of are left to it, if what it says is so. Tables that are read
+    from afar are not read for that.
+    """
     from cellbank.questions.formats import plain
 
+    said = [column for column in columns if _is_said(schema.get(column))]
+    far = engine.is_far(name)
+    found = _in_table(engine, name, {c: k for c, k in columns.items() if not far or c not in said})
+    if all(_is_so(schema[column], *found[column]) for column in said if not far):
+        found = {column: found[column] for column in found if column not in said}
+    return {
+        column: (known, "" if least is None else plain(least))
+        for column, (known, least, _) in found.items()
+    }
+
+
+def _is_so(entry: dict[str, Any], known: float | None, least: Any, most: Any) -> bool:
+    """Whether what a SCHEMA says of a column is what its table has."""
+    values = entry.get("values") or []
+    if values and not isinstance(least, list) and (values[0], values[-1]) != (least, most):
+        return False
+    ends = ((entry.get("minimum"), least), (entry.get("maximum"), most))
+    # Days stand there as texts, of a form of their own.
+    numbers = [(said, there) for said, there in ends if isinstance(said, int | float)]
+    return entry["coverage"] == (known or 0.0) and all(said == there for said, there in numbers)
+
+
+def _in_table(
+    engine: Engine, name: str, columns: dict[str, Kind]
+) -> dict[str, tuple[float | None, Any, Any]]:
+    """Return the share of rows in which each column is known, its least and its greatest value."""
     if not columns:
         return {}
     asked = []
     for column, kind in columns.items():
         has = f"len({quoted(column)}) > 0" if kind.id == "list" else f"{quoted(column)} IS NOT NULL"
         asked.append(f"avg(CASE WHEN {has} THEN 1.0 ELSE 0.0 END)")
-        asked.append(f"min({quoted(column)}) FILTER (WHERE {has})")
+        asked += [f"{end}({quoted(column)}) FILTER (WHERE {has})" for end in ("min", "max")]
     sql = f"SELECT {', '.join(asked)} FROM {name}"  # noqa: S608  names of our own
     _, rows = engine.rows(sql, f"--describe {name}")
-    found = rows[0]
+    known = [None if share is None else round(share, 6) for share in rows[0][::3]]
+    ends = zip(rows[0][1::3], rows[0][2::3], strict=True)
     return {
-        column: (found[2 * at], "" if found[2 * at + 1] is None else plain(found[2 * at + 1]))
-        for at, column in enumerate(columns)
+        column: (share, *end) for column, share, end in zip(columns, known, ends, strict=True)
     }
 
 

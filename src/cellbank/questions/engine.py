@@ -145,6 +145,10 @@ class Engine:
         result = self._database.execute(f"SELECT * FROM {source} LIMIT 0")  # noqa: S608  ours
         return {name: kind_of(kind) for name, kind, *_ in result.description or []}
 
+    def is_far(self, name: str) -> bool:
+        """Whether some of a table, which must be ready, is read from a remote."""
+        return any(self._address(n, name) in self._far for n in range(len(self.sources)))
+
     def kind(self, sql: str, source: str) -> Kind:
         """Return what an expression of ours holds; `source` stands behind its FROM."""
         return self._columns_in(f"(SELECT {sql} AS it FROM {source})")["it"]  # noqa: S608  ours

@@ -69,7 +69,8 @@ class Limits(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, timeout: float, memory: str | float) -> "Limits":
         """Return the limits that someone gave; raises `BadInput`."""
-        if not isinstance(timeout, int | float) or not 0 < timeout < 1e6:
+        known: object = timeout
+        if not isinstance(known, int | float) or not 0 < known < 1e6:
             advice = "Give one above 0 and below a million."
             raise BadInput(f"{timeout!r:.60} is no number of seconds", advice)
         return cls(float(timeout), bytes_of(memory))
