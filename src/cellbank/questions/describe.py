@@ -144,9 +144,7 @@ def _in_table(
     _, rows = engine.rows(sql, f"--describe {name}")
     known = [None if share is None else round(share, 6) for share in rows[0][::3]]
     ends = zip(rows[0][1::3], rows[0][2::3], strict=True)
-    return {
-        column: (share, *end) for column, share, end in zip(columns, known, ends, strict=True)
-    }
+    return {column: (share, *end) for column, share, end in zip(columns, known, ends, strict=True)}
 
 
 def _looked_at_fields(
