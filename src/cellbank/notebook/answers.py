@@ -44,7 +44,7 @@ def answer_html(answer: Answer) -> Html:
         "table",
         element("thead", line(titles)),
         element("tbody", *rows),
-        style="border-collapse:collapse;border:0;margin:0",
+        style="border-collapse:collapse;border:0;margin:0;color:inherit;font:inherit",
     )
     said = amount(len(answer), "row")
     if len(shown) < len(answer.columns):

@@ -63,7 +63,7 @@ def table(rows: "list[tuple[str, str]]", caption: str = "") -> Html:
         )
         for name, value in rows
     ]
-    style = "border-collapse:collapse;border:0;margin:0"
+    style = "border-collapse:collapse;border:0;margin:0;color:inherit;font:inherit"
     title = f"text-align:left;caption-side:top;padding:0;color:inherit;{QUIET}"
     above = [element("caption", caption, style=title)] if caption else []
     return element("table", *above, *lines, style=style)
