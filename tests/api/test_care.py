@@ -117,6 +117,34 @@ def test_an_object_whose_list_of_pieces_is_damaged_stays(in_pieces, tmp_path):
 
 def test_repair_fetches_from_where_the_package_came_from(remote, own_home):
     spoil(object_file(own_home, "lab/cells/images/0.tif"))
+def test_a_good_object_stays_whatever_an_entry_says_of_it(remote, own_home):
+    file = object_file(own_home, "lab/cells/images/0.tif")
+    wrong = Damage("lab/other", "image", file.name, "it has another size", LARGE + 1)
+    set_aside(Store.at(str(own_home)), Package("lab", "other"), [wrong])
+    assert file.exists()
+    assert cellbank.verify().good
+
+
+def test_what_was_chosen_of_an_earlier_revision_is_no_damage(in_pieces, tmp_path, monkeypatch):
+    first = cellbank.install("lab/one", in_pieces, path="name*").revision
+    monkeypatch.setenv("CELLBANK_HOME", str(tmp_path / "lab"))
+    cellbank.install("lab/one", in_pieces)
+    draft = cellbank.edit("lab/one")
+    draft.set("name.txt", b"another")
+    draft.build()
+    cellbank.push("lab/one", to=in_pieces)
+    monkeypatch.setenv("CELLBANK_HOME", str(tmp_path / "empty"))
+    assert first != cellbank.install("lab/one", in_pieces).revision
+    assert cellbank.verify(f"lab/one@{first}").good
+
+
+def test_gc_keeps_all_where_all_was_chosen(in_pieces):
+    cellbank.install("lab/one", in_pieces, path="*")
+    cellbank.install("lab/two", in_pieces, kind="entries")
+    assert 0 == cellbank.gc().removed
+    assert cellbank.verify().good
+
+
     object_file(own_home, "lab/cells/images/2.tif").unlink()
     done = cellbank.verify(repair=True)
     assert done.good

@@ -77,7 +77,9 @@ def _in_part(store: Place, package: Package) -> dict[str, Due]:
     want = installed.want
     found: dict[str, Due] = {want.shown: _nothing} if want.shown else {}
     found[installed.revision] = _documents if want.metadata else _nothing
-    return {revision: due for revision, due in found.items() if revision not in logged}
+    # Where all was chosen the list may be that very manifest: everything in it must be here.
+    whole = logged | {want.list}
+    return {revision: due for revision, due in found.items() if revision not in whole}
 
 
 def _documents(entry: Entry) -> bool:
