@@ -365,6 +365,25 @@ def test_metadata_are_enough_to_edit_and_to_push_to_where_the_rest_is(
     assert LARGE == content()["images/a.tif"]
 
 
+def test_what_was_not_fetched_is_on_no_list_wherever_it_is_moved(package, tmp_path, monkeypatch):
+    cellbank.push(package, to=str(tmp_path / "remote"))
+    other = cellbank.build("lab/other", write(tmp_path / "other", {"x.tif": LARGE})).package
+    cellbank.push(other, to=str(tmp_path / "remote"))
+    monkeypatch.setenv("CELLBANK_HOME", str(tmp_path / "guest"))
+    monkeypatch.setenv("CELLBANK_REMOTE", str(tmp_path / "remote"))
+    cellbank.install(other)
+    cellbank.install(package, path=["images/b*", "README*"])
+    draft = cellbank.edit(package)
+    draft.remove("images/b.tif")
+    draft.rename("images/deep/c.tif", "images/b.tif")
+    draft.set("x.tif", cellbank.load(other)["x.tif"])
+    draft.build()
+    assert cellbank.verify().good
+    assert {"README.md": FILES["README.md"], "x.tif": LARGE} == content(package)
+    cellbank.gc()
+    assert cellbank.verify().good
+
+
 def test_a_part_stays_a_part_with_what_was_set_in_it(package, tmp_path, monkeypatch):
     remote = str(tmp_path / "remote")
     cellbank.push(package, to=remote)

@@ -344,13 +344,17 @@ class Draft:
 def _listed(
     before: AbstractSet[tuple[str, str]], put: Mapping[str, Source | Carried]
 ) -> Callable[[Entry], bool]:
-    """Return whether an entry is on a list: it was, it was moved from there, or it is new."""
-    paths, digests = {path for path, _ in before}, {digest for _, digest in before}
-    return lambda entry: (
-        entry.path in paths
-        or isinstance(put.get(entry.path), Source)
-        or (entry.path in put and entry.digest in digests)
-    )
+    """Return whether an entry is on a list: it was, it was moved from there, or it was set."""
+    digests = {digest for _, digest in before}
+
+    def is_on(entry: Entry) -> bool:
+        item = put.get(entry.path)
+        if item is None:
+            # Another revision may have other bytes there, which nobody wanted here.
+            return (entry.path, entry.digest) in before
+        return isinstance(item, Source) or not item.absent or entry.digest in digests
+
+    return is_on
 
 
 class _Bare:
