@@ -188,12 +188,13 @@ def _wanted_entries(store: Store, package: Package, revision: str) -> tuple[list
     installed = store.need_installed(package)
     whole = list(store.reader(package, revision))
     want = installed.want
-    if want.everything or not (want.metadata or installed.revision == revision):
+    if want.everything:
         return whole, set()
     due: set[str] = set()
-    if want.list and installed.revision == revision:
+    current = installed.revision == revision
+    if want.list and current:
         due = {entry.path for entry in store.reader(package, want.list)}
-    if want.metadata:
+    if want.metadata and current:
         due |= {entry.path for entry in whole if entry.is_document}
     here = _verify.lying_here(store, package, whole)
     found = [entry for entry in whole if entry.path in due or entry.digest in here]

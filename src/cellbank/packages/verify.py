@@ -25,7 +25,7 @@ from cellbank.model.reference import Package
 from cellbank.storage import disk
 from cellbank.storage.jobs import Counter
 from cellbank.storage.layout import object_key
-from cellbank.storage.local import Hasher, read_chunks
+from cellbank.storage.local import Hasher, file_digest, read_chunks
 from cellbank.storage.packs import TRAILER_BYTES, PackIndex, cut, decode_block, write_packs
 from cellbank.storage.remote import NO_TABLES, Remote
 from cellbank.storage.store import Store
@@ -221,7 +221,7 @@ def _block(store: Store, key: str, place: tuple[int, int, int, int], where: str)
 def set_aside(store: Store, package: Package, damaged: Iterable[Damage]) -> None:
     """Move damaged files out of the way, to `quarantine/`; good objects of a bad pack are kept."""
     for damage in damaged:
-        if damage.size >= SMALL_BELOW:
+        if damage.size >= SMALL_BELOW and not _is_good(store, damage.digest):
             _quarantine(store, object_key(damage.digest))
     packs = store.packs(package)
     packs.refresh()
@@ -256,6 +256,14 @@ def _good_objects(store: Store, key: str, name: str) -> Iterator[tuple[str, byte
             yield digest, cut(plain, spot, digest, name)
         except IntegrityError:
             continue
+
+
+def _is_good(store: Store, digest: str) -> bool:
+    """Whether an object is what its name says, whatever an entry says of it: others may have it."""
+    try:
+        return file_digest(store.files.path(object_key(digest))) == digest
+    except OSError:
+        return False
 
 
 def _quarantine(store: Store, key: str) -> None:
