@@ -10,6 +10,7 @@ import pytest
 import cellbank
 from cellbank.model.errors import (
     BadInput,
+    ChainRefused,
     Conflict,
     NewerFormat,
     NotFound,
@@ -269,3 +270,15 @@ def test_what_came_before_one_that_cannot_be_had_is_told(
         cellbank.sync()
     file.write_text(whole)
     assert [False, True] == [one.changed for one in cellbank.sync()]
+
+
+def test_a_remote_with_an_older_history_gives_what_is_locked_and_is_not_believed(
+    locked: Path, remote: Path
+) -> None:
+    older = shutil.copytree(remote, remote.parent / "older")
+    cellbank.tag(CELLS, "good", "latest", to=str(remote))
+    cellbank.remove(CELLS)
+    [done] = cellbank.sync(from_=str(older))
+    assert done.changed
+    with pytest.raises(ChainRefused):
+        cellbank.install(CELLS, from_=str(older))

@@ -50,6 +50,19 @@ def test_another_history_is_refused_though_it_is_longer(
     transfer.note_seen(store, remote, PACKAGE, remote.newest(PACKAGE), allow_older=True)
 
 
+def test_who_was_slower_than_another_sees_no_older_history(
+    store: Store, remote: BucketRemote
+) -> None:
+    revision = keep(store, FILES)
+    first = transfer.push(store, remote, PACKAGE, draft(revision))
+    second = remote.append(PACKAGE, event("tag", name="t", revision=revision))
+    transfer.note_seen(store, remote, PACKAGE, second)
+    transfer.note_seen(store, remote, PACKAGE, first, base=revision)
+    seen = store.seen(remote.id, PACKAGE)
+    assert seen is not None
+    assert (1, revision) == (seen.number, seen.base)
+
+
 @pytest.mark.parametrize("records", [1, 2, 9])
 def test_a_history_that_goes_on_is_taken(store: Store, remote: BucketRemote, records: int) -> None:
     revision = keep(store, FILES)

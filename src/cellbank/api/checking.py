@@ -55,7 +55,8 @@ def verify(
     damaged: list[Damage] = []
     repaired: list[Damage] = []
     for reference in references:
-        checked = _verify_one(config, store, reference, watcher, repair=repair, from_=from_)
+        with store.held():
+            checked = _verify_one(config, store, reference, watcher, repair=repair, from_=from_)
         entries += checked.entries
         size += checked.bytes
         damaged += checked.damaged
@@ -121,9 +122,9 @@ def _restore(config: Config, store: Store, package: Package, from_: str | None) 
     newest = store.newest(package)
     if newest is not None and newest.record.state.latest:
         record, latest = newest.record, newest.record.state.latest
-        store.set_installed(
-            package, Installed(str(package), latest, store.id, "", newest.digest, record.number)
-        )
+        made = Installed(str(package), latest, store.id, "", newest.digest, record.number)
+        with store.alone():
+            store.set_installed(package, made)
         return
     address = address_of(config, store, package, from_)
     if not address:

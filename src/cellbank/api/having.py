@@ -251,11 +251,12 @@ def export(
         raise BadInput("no folder is named", "Name the folder to write into.")
     if inside_of(os.fspath(folder), store.root):
         raise BadInput(f"{folder} lies in the store", "Name a folder of your own.")
-    view = resolve.view_of(store, reference)
-    resolve.check_in_view(view, reference.path)
-    return _export.export(
-        view, reference.path, os.fspath(folder), force=force, watch=watcher_or_default(watch)
-    )
+    with store.held():
+        view = resolve.view_of(store, reference)
+        resolve.check_in_view(view, reference.path)
+        return _export.export(
+            view, reference.path, os.fspath(folder), force=force, watch=watcher_or_default(watch)
+        )
 
 
 def remove(ref: str) -> Removed:

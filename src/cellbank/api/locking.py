@@ -167,7 +167,6 @@ def sync(
             exact=locked.want,
             choose=chooser(),
             dry_run=dry_run,
-            allow_older=True,
             watch=watcher,
         )
         reference = Reference(package, revision=locked.revision)

@@ -179,7 +179,8 @@ def push(
     store = open_store(config)
     if as_ is not None:
         source, reference = reference, Reference(Package.parse(as_))
-        _derive(config, store, source, reference.package, message, watch)
+        with store.held():
+            _derive(config, store, source, reference.package, message, watch)
         to = to or address_of(config, store, reference.package, None)
         to = to or address_of(config, store, source.package, None)
     package = reference.package
@@ -284,12 +285,13 @@ def _came_from(
     store: Store, package: Package, revision: str, remote: Remote, record: str, number: int
 ) -> None:
     """Remember the remote that a package was pushed to as the one it comes from."""
-    installed = store.installed(package)
-    here = store.owner_of(package) is store
-    if installed is None or not here or installed.revision != revision:
-        return
-    now = msgspec.structs.replace(
-        installed, remote=remote.id, address=remote.address, record=record, number=number
-    )
-    if now != installed:
-        store.set_installed(package, now)
+    with store.alone():
+        installed = store.installed(package)
+        here = store.owner_of(package) is store
+        if installed is None or not here or installed.revision != revision:
+            return
+        now = msgspec.structs.replace(
+            installed, remote=remote.id, address=remote.address, record=record, number=number
+        )
+        if now != installed:
+            store.set_installed(package, now)

@@ -68,7 +68,7 @@ def _name_revision(event: str, ref: str, name: str, revision: str, to: str | Non
         if newest is None:
             store.need_installed(package)
             raise RemoteNotFound("")
-        with store.transaction():
+        with store.transaction(), store.alone():
             own = BucketRemote(store)
             return _append_name(store, own, config, package, event, name, revision)
     with remote_at(config, address) as remote:

@@ -67,6 +67,10 @@ def _no_tables(_entries: Sequence[Entry]) -> Mapping[str, bytes]:
     return {}
 
 
+def _nothing_to_check() -> None:
+    pass
+
+
 class Prepared(msgspec.Struct, frozen=True):
     """What a build adds whose sources were prepared: not any files, but records.
 
@@ -74,7 +78,7 @@ class Prepared(msgspec.Struct, frozen=True):
     revision, of the entries, when all sources were taken; what is on the `shelf` is not read again.
     `carried` are entries that come beside the sources, as they are. `want` is what will be wanted
     of the package here; `lists` makes the lists in it: `list` or `shown` → whether an entry is
-    on it.
+    on it. `check` is called before the record is written, and may raise.
     """
 
     kind: str = "files"
@@ -83,6 +87,7 @@ class Prepared(msgspec.Struct, frozen=True):
     carried: Iterable[Carried] = ()
     want: Want = Want()
     lists: Mapping[str, Callable[[Entry], bool]] = {}
+    check: Callable[[], None] = _nothing_to_check
 
 
 class Builder:
@@ -422,7 +427,7 @@ def build(
         batch.commit()
         store.packs(package).refresh()
         builder.check_spared()
-        changed = record(store, package, made.revision, stamp, known, want)
+        changed = record(store, package, made.revision, stamp, known, want, prepared.check)
         builder.finish()
         installed = store.installed(package)
         compact(store, package, installed.earlier if installed else ())

@@ -6,6 +6,8 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
 from typing import Any, Final
 
+import msgspec
+
 from cellbank.model.errors import BadInput, Conflict, EntryNotFound, ProblemsFound
 from cellbank.model.manifest import Entry
 from cellbank.model.progress import Watcher, ignore
@@ -278,6 +280,7 @@ class Draft:
             carried=edits.carried(),
             want=want,
             lists=lists,
+            check=self._check_tip,
         )
 
     def _wanted(self, edits: Edits) -> tuple[Want, dict[str, Callable[[Entry], bool]]]:
@@ -293,11 +296,13 @@ class Draft:
 
     def _check_tip(self) -> None:
         installed = self._view.store.installed(self._view.package)
+        advice = "Begin again: cellbank.edit(…). Nothing was built."
         if (installed.revision if installed else "") != self._tip:
-            raise Conflict(
-                f"{self._view.package} is another revision than when this draft was begun",
-                "Begin again: cellbank.edit(…). Nothing was built.",
-            )
+            what = f"{self._view.package} is another revision than when this draft was begun"
+            raise Conflict(what, advice)
+        if _asked(installed.want if installed else Want()) != _asked(self._want):
+            what = f"more or less of {self._view.package} is wanted than when this draft was begun"
+            raise Conflict(what, advice)
 
     # --- what it is
 
@@ -339,6 +344,11 @@ class Draft:
         """Raise `BadInput` if these may not be removed."""
         for one in removed:
             self._check_open(one, "remove")
+
+
+def _asked(want: Want) -> Want:
+    """Return what was asked for, without the lists, which follow from it."""
+    return msgspec.structs.replace(want, list="", shown="")
 
 
 def _listed(

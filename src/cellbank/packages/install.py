@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from cellbank.model.errors import IntegrityError, OtherContent, OtherRemote
+from cellbank.model.errors import ChainRefused, IntegrityError, OtherContent, OtherRemote
 from cellbank.model.log import Kept, Table
 from cellbank.model.progress import Said, Watcher, ignore
 from cellbank.model.reference import Package, Reference
@@ -98,7 +98,7 @@ def _install(
         newest = remote.newest(package)
         before = _own(store, package)
         _check_origin(store, before, remote, package, options)
-        transfer.note_seen(store, remote, package, newest, allow_older=options.allow_older)
+        _note_seen(store, remote, package, newest, options)
         revision = at_remote(remote, reference, newest)
         _warn(newest, reference, say)
         reader = transfer.fetch_manifest(store, remote, package, revision)
@@ -137,7 +137,7 @@ def _install(
         ):
             say(f"{package} is up to date")
             _ask_there(store, remote, package, before)
-            _builds_on(store, remote, package, newest, revision)
+            store.note_base(remote.id, package, revision)
             return result
         if before is not None and before.revision != revision:
             say(f"{package} already installed.")
@@ -153,14 +153,27 @@ def _install(
         counted |= {table.digest for table in tables.values()}
         store.check_spared(counted - plan.large.keys() - more.large.keys())
         record = _installed(package, revision, remote, newest, want, before, tables)
-        with disk.folder_lock(store.root):
+        with store.alone():
             if _own(store, package) != before:
                 return None
             store.set_installed(package, record)
-        _builds_on(store, remote, package, newest, revision)
+        store.note_base(remote.id, package, revision)
         compact(store, package, [revision, *record.earlier])
         changed = bool(plan or plan.parts) or record != before
         return msgspec.structs.replace(result, changed=changed)
+
+
+def _note_seen(
+    store: Store, remote: Remote, package: Package, newest: Kept, options: Options
+) -> None:
+    """Remember the newest record of the remote, if it may be believed."""
+    try:
+        transfer.note_seen(store, remote, package, newest, allow_older=options.allow_older)
+    except ChainRefused:
+        # What was written down is known by its digest, whichever history leads there: it may come
+        # from an older one, which is not believed for that.
+        if options.exact is None:
+            raise
 
 
 def _check_exact(package: Package, want: Want, exact: Want | None) -> None:
@@ -201,13 +214,11 @@ def _tables(
 
 def _ask_there(store: Store, remote: Remote, package: Package, before: Installed) -> None:
     """Remember the address of the remote, if the same place is found under another one now."""
-    if before.address != remote.address:
-        store.set_installed(package, msgspec.structs.replace(before, address=remote.address))
-
-
-def _builds_on(store: Store, remote: Remote, package: Package, newest: Kept, revision: str) -> None:
-    """Remember that the next build here builds on this revision: not before it was taken."""
-    store.note_seen(remote.id, remote.address, package, newest, allow_older=True, base=revision)
+    if before.address == remote.address:
+        return
+    with store.alone():
+        if _own(store, package) == before:
+            store.set_installed(package, msgspec.structs.replace(before, address=remote.address))
 
 
 def _own(store: Store, package: Package) -> Installed | None:

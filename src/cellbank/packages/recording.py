@@ -1,6 +1,7 @@
 """The last step of a build: its record in the log, and what is installed now."""
 
 import os
+from collections.abc import Callable
 
 import msgspec
 
@@ -32,10 +33,16 @@ def record(
     stamp: Stamp,
     tables: dict[str, Table],
     want: Want,
+    check: Callable[[], None],
 ) -> bool:
-    """Append the revision to the log, unless it is the latest; then say that it is installed."""
-    latest, newest = _append(store, package, revision, stamp, tables)
-    _say_installed(store, package, revision, newest, tables, want)
+    """Append the revision to the log, unless it is the latest; then say that it is installed.
+
+    `check` may raise before; what it looks at stays so until all is said.
+    """
+    with store.alone():
+        check()
+        latest, newest = _append(store, package, revision, stamp, tables)
+        _say_installed(store, package, revision, newest, tables, want)
     return latest != revision
 
 

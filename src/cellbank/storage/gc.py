@@ -199,8 +199,9 @@ def _sent_again(store: Store, digest: str, condemned: datetime) -> bool:
 def remove_package(store: Store, package: Package) -> Collected:
     """Remove a package from the store: its name, its log, and what only it had.
 
-    Large objects that only this package had stay, condemned, while somebody else writes to the
-    store.
+    While somebody else writes to the store, large objects that only this package had stay,
+    condemned, and its packs, on which who installs or builds it anew may count, until a collection
+    is alone.
     """
     check_writable(store)
     before = _package_bytes(store, package)
@@ -218,14 +219,15 @@ def remove_package(store: Store, package: Package) -> Collected:
             continue
     with disk.exclusive_lock(store.files.path("lock")) as alone:
         others = mark(store, skip=package, earlier=True)
-        store.forget_installed(package)
-        _remove_below(store, package)
+        _forget(store, package)
+        if alone:
+            _remove_packs(store, package)
         kept = others.large.union(*others.small.values())
         garbage = {d: store.files.size(object_key(d)) or 0 for d in mine - kept}
         if not alone:
             if garbage:
                 _condemn(store, garbage, datetime.now(UTC))
-            return Collected(0, before, len(garbage))
+            return Collected(0, 0, len(garbage))
         done = _sweep(store, others, garbage, 0, packs=False)
         return Collected(done.removed, done.bytes + before, 0)
 
@@ -235,18 +237,24 @@ def _package_bytes(store: Store, package: Package) -> int:
     return sum(store.files.size(f"{folder}/{name}") or 0 for name in store.files.names(folder))
 
 
-def _remove_below(store: Store, package: Package) -> None:
-    """Remove the log first, newest record first.
+def _forget(store: Store, package: Package) -> None:
+    """Remove what says that a package is here: its log newest record first.
 
     A log without its newest records is an older one; without its oldest it would be damaged, and
     whoever was stopped here could never go on.
     """
+    log = f"packages/{package}/log"
+    with store.alone():
+        store.forget_installed(package)
+        for name in store.files.names(log):
+            store.files.delete(f"{log}/{name}")
+        store.files.delete(f"packages/{package}/access.json")
+
+
+def _remove_packs(store: Store, package: Package) -> None:
     root = f"packages/{package}"
-    for name in store.files.names(f"{root}/log"):
-        store.files.delete(f"{root}/log/{name}")
     for name in store.files.names(f"{root}/packs"):
         store.files.delete(f"{root}/packs/{name}")
-    store.files.delete(f"{root}/access.json")
     for folder in (f"{root}/log", f"{root}/packs", root):
         disk.remove_folder(store.files.path(folder))
     store.packs(package).refresh()

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import msgspec
 
@@ -81,6 +81,24 @@ class Store(Place):
         check_writable(self)
         with disk.shared_lock(self.files.path("lock")):
             remove_stale_staging(self.files)
+            yield
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold off the removal of anything while much is read, if the store can be written to."""
+        with ExitStack() as stack:
+            with suppress(OSError):
+                stack.enter_context(disk.shared_lock(self.files.path("lock")))
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let nobody else change meanwhile what is installed or seen, or a log of this store.
+
+        Whoever writes what depends on what was there reads it again in here. It is held for
+        moments, and never twice at once.
+        """
+        with disk.folder_lock(self.root):
             yield
 
     # --- what is installed
@@ -162,20 +180,33 @@ class Store(Place):
 
         Raises `ChainRefused`: We saw a later record, or another one of the same number.
         """
-        before = self.seen(remote, package)
-        record = newest.record
-        if before is not None and not allow_older:
-            if record.number < before.number:
-                reason = f"its newest record is {record.number}, we have seen {before.number}"
-                raise ChainRefused(str(package), address, reason)
-            if record.number == before.number and newest.digest != before.digest:
-                raise ChainRefused(str(package), address, f"its record {record.number} has changed")
-        if base is None:
-            base = before.base if before is not None else ""
-        seen = Seen(record.number, newest.digest, record.state, base)
-        if seen != before:
-            data = canonical.encode(msgspec.to_builtins(seen))
-            self.files.replace(f"remotes/{remote}/{package}", data)
+        with self.alone():
+            before = self.seen(remote, package)
+            record = newest.record
+            if before is not None and not allow_older:
+                if record.number < before.number:
+                    reason = f"its newest record is {record.number}, we have seen {before.number}"
+                    raise ChainRefused(str(package), address, reason)
+                if record.number == before.number and newest.digest != before.digest:
+                    raise ChainRefused(
+                        str(package), address, f"its record {record.number} has changed"
+                    )
+            if base is None:
+                base = before.base if before is not None else ""
+            seen = Seen(record.number, newest.digest, record.state, base)
+            if seen != before:
+                self._set_seen(remote, package, seen)
+
+    def note_base(self, remote: str, package: Package, base: str) -> None:
+        """Remember that the next build here builds on a revision of a remote that was seen."""
+        with self.alone():
+            seen = self.seen(remote, package)
+            if seen is not None and seen.base != base:
+                self._set_seen(remote, package, msgspec.structs.replace(seen, base=base))
+
+    def _set_seen(self, remote: str, package: Package, seen: Seen) -> None:
+        data = canonical.encode(msgspec.to_builtins(seen))
+        self.files.replace(f"remotes/{remote}/{package}", data)
 
     # --- reading, here and in borrowed stores
 

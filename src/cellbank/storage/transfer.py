@@ -149,6 +149,23 @@ def note_seen(
 
     Raises `ChainRefused`: It is an older history, or another one.
     """
+    try:
+        _note_seen(store, remote, package, newest, allow_older=allow_older, base=base)
+    except ChainRefused:
+        # Somebody else may have noted what was appended since `newest` was asked for.
+        newest = remote.newest(package)
+        _note_seen(store, remote, package, newest, allow_older=allow_older, base=base)
+
+
+def _note_seen(
+    store: Store,
+    remote: Remote,
+    package: Package,
+    newest: Kept,
+    *,
+    allow_older: bool,
+    base: str | None,
+) -> None:
     before = store.seen(remote.id, package)
     if before is not None and not allow_older and newest.record.number > before.number:
         digest = newest.record.previous
