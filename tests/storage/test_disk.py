@@ -344,6 +344,31 @@ def test_a_part_that_is_discarded_is_gone(staging: str) -> None:
     assert [] == listed(staging)
 
 
+def test_a_part_that_another_places_while_others_are_synced_is_there(tmp_path: Path) -> None:
+    bucket = LocalBucket(str(tmp_path / "store"))
+    batch = bucket.batch()
+    for name in ("one", "two"):
+        batch.add(f"objects/ab/{name}", b"whole")
+    target = Path(bucket.path("objects/ab/two"))
+
+    def take_over(kind: str, path: str) -> None:
+        if kind == "fsync" and "one" in path:
+            other = Part.adopt(bucket.staging, "two")
+            assert other is not None
+            other.keep()
+            target.parent.mkdir(parents=True)
+            Path(other.path).rename(target)
+
+    disk.fault = take_over
+    try:
+        batch.commit()
+    finally:
+        disk.fault = None
+        batch.abandon()
+    assert b"whole" == target.read_bytes()
+    assert b"whole" == bucket.read("objects/ab/one")
+
+
 def test_a_link_in_staging_is_never_adopted(tmp_path: Path, staging: str) -> None:
     (tmp_path / "victim").write_bytes(b"mine")
     Path(staging, "d.0123456789abcdef").symlink_to("../victim")

@@ -317,15 +317,18 @@ class Barrier:
         else:
             self._sync_system(self._syncfs)
 
-    def sync(self, paths: Collection[str]) -> None:
+    def sync(self, paths: Collection[str], *, may_go: bool = False) -> None:
         """Return when all these files, or the names in these folders, are durable.
+
+        With `may_go` a file may get another name meanwhile, from who made it durable before.
 
         Raises `OSError`: Something could not be written back: nothing of the batch may be relied
         on.
         """
         if len(paths) <= FEW or self._syncfs is None:
             for path in paths:
-                sync_path(path)
+                with suppress(*[FileNotFoundError] * may_go):
+                    sync_path(path)
             return
         self._sync_system(self._syncfs)
 

@@ -195,7 +195,7 @@ class LocalBatch:
     def _place(self, ready: list[tuple[str, str]]) -> None:
         try:
             # One that has gone was placed by another process, which took over our finished part.
-            self._barrier.sync([path for path, _ in ready if os.path.exists(path)])
+            self._barrier.sync([path for path, _ in ready], may_go=True)
         except BaseException:
             # What could not be written back must never be trusted, or tried again.
             for path, _ in ready:
