@@ -1,5 +1,6 @@
 """Taking care of a store: verify and repair, collection of garbage, removal, several processes."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -125,17 +126,43 @@ def test_a_good_object_stays_whatever_an_entry_says_of_it(remote, own_home):
     assert cellbank.verify().good
 
 
+def move_on(remote: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Push another revision of `lab/one` from another store."""
+    with monkeypatch.context() as patch:
+        patch.setenv("CELLBANK_HOME", str(tmp_path / "another"))
+        cellbank.install("lab/one", remote)
+        draft = cellbank.edit("lab/one")
+        draft.set("name.txt", b"another")
+        draft.build()
+        cellbank.push("lab/one", to=remote)
+
+
 def test_what_was_chosen_of_an_earlier_revision_is_no_damage(in_pieces, tmp_path, monkeypatch):
     first = cellbank.install("lab/one", in_pieces, path="name*").revision
-    monkeypatch.setenv("CELLBANK_HOME", str(tmp_path / "lab"))
-    cellbank.install("lab/one", in_pieces)
-    draft = cellbank.edit("lab/one")
-    draft.set("name.txt", b"another")
-    draft.build()
-    cellbank.push("lab/one", to=in_pieces)
-    monkeypatch.setenv("CELLBANK_HOME", str(tmp_path / "empty"))
+    move_on(in_pieces, tmp_path, monkeypatch)
     assert first != cellbank.install("lab/one", in_pieces).revision
     assert cellbank.verify(f"lab/one@{first}").good
+
+
+def test_gc_makes_room_on_a_full_disk(in_pieces, tmp_path, monkeypatch):
+    cellbank.install("lab/one", in_pieces)
+    move_on(in_pieces, tmp_path, monkeypatch)
+    cellbank.install("lab/one", in_pieces)
+    garbage = tmp_path / "empty/objects/00" / ("00" * 32)
+    garbage.parent.mkdir(exist_ok=True)
+    garbage.write_bytes(b"garbage")
+
+    def full(kind: str, _path: str) -> None:
+        if kind == "write" and garbage.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    disk.fault = full
+    try:
+        assert 1 <= cellbank.gc().removed
+    finally:
+        disk.fault = None
+    assert not garbage.exists()
+    assert cellbank.verify().good
 
 
 def test_gc_keeps_all_where_all_was_chosen(in_pieces):

@@ -1,5 +1,6 @@
 """Collecting garbage: what no log and no installed package names is removed, slowly or alone."""
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -161,8 +162,9 @@ def collect(store: Store, *, now: datetime | None = None) -> Collected:
             return _collect_slowly(store, marked, garbage, now)
         for name in store.files.names("gc"):
             store.files.delete(f"gc/{name}")
-        _forget_earlier(store)
-        return _sweep(store, marked, garbage, 0, packs=True)
+        before = _forget_earlier(store)
+        done = _sweep(store, marked, garbage, 0, packs=True)
+        return Collected(before.removed + done.removed, before.bytes + done.bytes, 0)
 
 
 def _collect_slowly(
@@ -338,8 +340,24 @@ def rewrite_packs(store: Store, package: Package, keep: set[str]) -> tuple[int, 
     return removed, max(before - after, 0)
 
 
-def _forget_earlier(store: Store) -> None:
-    """Drop earlier installed revisions from what can be loaded: their objects are going."""
+def _forget_earlier(store: Store) -> Collected:
+    """Drop earlier installed revisions from what can be loaded: their objects are going.
+
+    Where the disk is full even for that, what those do not name either goes first.
+    """
+    try:
+        _drop_earlier(store)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        reached = mark(store, earlier=True)
+        made_room = _sweep(store, reached, dict(_garbage(store, reached)), 0, packs=False)
+        _drop_earlier(store)
+        return made_room
+    return Collected(0, 0, 0)
+
+
+def _drop_earlier(store: Store) -> None:
     for owner in store.files.names("pkgs"):
         for name in store.files.names(f"pkgs/{owner}"):
             package = Package(owner, name)
