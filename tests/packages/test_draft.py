@@ -384,6 +384,22 @@ def test_what_was_not_fetched_is_on_no_list_wherever_it_is_moved(package, tmp_pa
     assert cellbank.verify().good
 
 
+def test_where_all_documents_are_wanted_none_is_left_out(package, tmp_path, monkeypatch):
+    cellbank.push(package, to=str(tmp_path / "remote"))
+    monkeypatch.setenv("CELLBANK_HOME", str(tmp_path / "guest"))
+    monkeypatch.setenv("CELLBANK_REMOTE", str(tmp_path / "remote"))
+    cellbank.install(package, metadata_only=True)
+    draft = cellbank.edit(package)
+    draft.rename("images/a.tif", "images/a.csv")
+    with pytest.raises(NotFetched, match="images/a"):
+        draft.build()
+    cellbank.fetch(f"{package}/images/a.tif")
+    draft.build()
+    assert cellbank.verify().good
+    cellbank.gc()
+    assert cellbank.verify().good
+
+
 def test_a_part_stays_a_part_with_what_was_set_in_it(package, tmp_path, monkeypatch):
     remote = str(tmp_path / "remote")
     cellbank.push(package, to=remote)

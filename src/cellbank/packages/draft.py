@@ -277,7 +277,7 @@ class Draft:
         return Prepared(
             self._view.whole.header.kind,
             shelf=_Bare(StatCache(self._view.store, "")),
-            carried=edits.carried(),
+            carried=map(self._due, edits.carried()),
             want=want,
             lists=lists,
             check=self._check_tip,
@@ -293,6 +293,15 @@ class Draft:
                 before = {(entry.path, entry.digest) for entry in reader}
                 lists[name] = _listed(before, edits.put)
         return self._want, lists
+
+    def _due(self, one: Carried) -> Carried:
+        """Return an entry as it is to be carried: where all documents are wanted, none is absent.
+
+        Another revision may have some that are not here, and any entry may become one by its name.
+        """
+        if self._want.metadata and one.entry.is_document:
+            return msgspec.structs.replace(one, absent=False)
+        return one
 
     def _check_tip(self) -> None:
         installed = self._view.store.installed(self._view.package)
