@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cellbank.cells.computing import ADVICE, refused_in, why_not
 from cellbank.cells.kinds import GROUPS, relations_of
 from cellbank.cells.metadata import quoted
 from cellbank.cells.steady import NOW, NOWHERE, SAMPLE, unsteady_in
@@ -183,6 +184,7 @@ class Resolver:
             raise ConditionError("this cannot stand in a condition", start, stop)
         if self._steady:
             self._check_steady(tree, text, offset)
+        self._check_computing(tree, text, offset)
         data = text.encode()
         groups: set[str] = set()
         edits = False
@@ -209,6 +211,14 @@ class Resolver:
             functions=frozenset(name for name, *_ in found.functions),
             names=tuple(places),
         )
+
+    def _check_computing(self, tree: Any, text: str, offset: int) -> None:
+        for node, name in refused_in(tree):
+            place = _spot(node, text, offset)
+            if not name:
+                raise ConditionError("this cannot stand in a condition", *place)
+            said, close = why_not(self._database, "a condition", name)
+            raise ConditionError(said, *place, close, "" if close else ADVICE)
 
     def _check_steady(self, tree: Any, text: str, offset: int) -> None:
         for name, start, stop in unsteady_in(tree, self._database):

@@ -11,7 +11,14 @@ from typing import Any, Final
 
 import msgspec
 
-from cellbank.model.errors import BadQuestion
+from cellbank.cells.computing import (
+    ADVICE,
+    FUNCTIONS,
+    TABLE_FUNCTIONS,
+    called,
+    is_known,
+    why_not,
+)
 from cellbank.model.names import near
 from cellbank.questions.question import bad
 
@@ -19,15 +26,6 @@ ONLY: Final = "a question is one SELECT, WITH, DESCRIBE or SUMMARIZE"
 ALONE: Final = "Ask one, with nothing before or behind it; a question changes nothing."
 CONDITION: Final = "SQL begins with SELECT. A condition: --where (where= in Python)."
 _BEGINS: Final = re.compile(r"\W*(select|with|from|describe|summarize)\b", re.IGNORECASE).match
-TABLE_FUNCTIONS: Final = {"range", "generate_series", "unnest", "json_each", "json_tree"}
-REFUSED: Final = {
-    *("current_query", "current_setting", "currval", "getenv", "getvariable"),
-    *("json_serialize_plan", "nextval", "pg_get_viewdef", "pg_sleep", "query", "query_table"),
-    *("setseed", "setval", "sleep_ms", "stats", "write_log"),
-}
-"""Functions that look around, wait, or leave something behind."""
-READING: Final = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"}
-"""What a question may consist of; a WITH can also have an INSERT, a DELETE or a COPY in it."""
 _NOWHERE: Final = 2**64 - 1
 
 
@@ -46,6 +44,7 @@ def read_question(database: Any, sql: str, known: Sequence[str]) -> set[str]:
     node = _statement(database, sql)
     found = Asked()
     for one, own in _nodes(node):
+        _check_call(database, one, sql)
         _look_at(one, own, found, sql)
     for name, start, stop in found.named:
         if name.lower() in known:
@@ -97,27 +96,23 @@ def _nodes(tree: Any) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
 
 def _look_at(node: dict[str, Any], own: frozenset[str], found: Asked, sql: str) -> None:
     kind = node.get("type")
-    if node.get("class") == "FUNCTION":
-        if str(node.get("function_name")).lower() in REFUSED:
-            raise _refused(sql, node, str(node["function_name"]))
-    elif node.get("class") == "PARAMETER":
+    if node.get("class") == "PARAMETER":
         raise bad(sql, "a question has no parameters", _place(sql, node))
-    elif kind == "TABLE_FUNCTION":
-        name = str(node["function"].get("function_name", "")).lower()
-        if name not in TABLE_FUNCTIONS:
-            raise _refused(sql, node, name)
-    elif kind == "BASE_TABLE":
-        if node.get("schema_name") not in ("", "main") or node.get("catalog_name") not in (
-            "",
-            "memory",
-        ):
-            raise bad(sql, "there is no such table", _place(sql, node))
-        if _lower(node["table_name"]) not in own:
-            found.named.append((str(node["table_name"]), *_place(sql, node)))
+    if not is_known(node):
+        raise bad(sql, ONLY, _place(sql, node), advice=ALONE)
+    if kind == "BASE_TABLE":
+        _look_at_table(node, own, found, sql)
     elif kind == "SHOW_REF" and not node.get("query"):
         raise bad(sql, ONLY, _place(sql, node), advice="What there is: --describe")
-    elif str(kind).endswith("_NODE") and kind not in READING:
-        raise bad(sql, ONLY, advice=ALONE)
+
+
+def _look_at_table(node: dict[str, Any], own: frozenset[str], found: Asked, sql: str) -> None:
+    schema, catalog = node.get("schema_name", ""), node.get("catalog_name", "")
+    if schema not in ("", "main") or catalog not in ("", "memory"):
+        raise bad(sql, "there is no such table", _place(sql, node))
+    # With a schema before it a name is none of the question's own.
+    if schema or catalog or _lower(node["table_name"]) not in own:
+        found.named.append((str(node["table_name"]), *_place(sql, node)))
 
 
 def _lower(name: object) -> str:
@@ -125,11 +120,13 @@ def _lower(name: object) -> str:
     return str(name).encode().lower().decode()
 
 
-def _refused(sql: str, node: dict[str, Any], name: str) -> BadQuestion:
-    advice = (
-        "It may name tables and call functions that compute; files and settings are out of reach."
-    )
-    return bad(sql, f"a question may not call {name}", _place(sql, node), advice=advice)
+def _check_call(database: Any, node: dict[str, Any], sql: str) -> None:
+    name, allowed = called(node), FUNCTIONS | TABLE_FUNCTIONS
+    if node.get("type") == "TABLE_FUNCTION":
+        name, allowed = called(node["function"]), TABLE_FUNCTIONS
+    if name and name not in allowed:
+        said, close = why_not(database, "a question", name)
+        raise bad(sql, said, _place(sql, node), close, "" if close else ADVICE)
 
 
 def _place(sql: str, node: dict[str, Any]) -> tuple[int, int]:
