@@ -225,6 +225,13 @@ def test_texts_that_are_too_long_for_a_path_are_texts(folder):
     assert "features of the fields" == made.columns["Features"]
 
 
+@pytest.mark.parametrize("number", ["inf", "1e400", "nan", "the third"])
+def test_what_numbers_no_channel_is_passed_over(folder, number):
+    write_table(folder, [{**row, "ChannelNumber405": number} for row in rows()])
+    made = cellbank.import_quilt(NAME, folder)
+    assert "cell_lines" == made.kind
+
+
 def test_the_size_of_voxels_is_kept_where_images_do_not_say_it(folder):
     made = cellbank.import_quilt(NAME, folder)
     assert "size of a voxel along Z, pixel_scale_z of the fields" == made.columns["PixelScaleZ"]

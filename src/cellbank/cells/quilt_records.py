@@ -1,6 +1,8 @@
 """A folder of quilt3distribute as a lab: tables a kind, and the recipe that makes records of it."""
 
+import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -166,9 +168,10 @@ class _Planning:
         for name, field in fields.items():
             row = first[name]
             places = {
-                int(float(row[column])): dye
+                int(number): dye
                 for column, dye in numbers.items()
-                if row[column] is not None
+                # What is no number, or has no end, numbers no channel.
+                if (number := _number(row[column])) is not None
             }
             try:
                 channels = images.open(self._folder / field["image"]).channels
@@ -328,3 +331,10 @@ def _text(value: Any) -> str:
     text = str(value)
     head, dot, zeros = text.partition(".")
     return head if dot and head.isdigit() and not zeros.strip("0") else text
+
+
+def _number(value: Any) -> float | None:
+    with suppress(TypeError, ValueError):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    return None

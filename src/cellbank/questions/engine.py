@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from cellbank.cells.duck import duckdb_library
 from cellbank.cells.kinds import GROUPS
 from cellbank.cells.metadata import text
 from cellbank.model.digest import SMALL_BELOW
-from cellbank.model.errors import BadQuestion, CellbankError
+from cellbank.model.errors import BadQuestion, CellbankError, Damaged
 from cellbank.model.names import near
 from cellbank.questions import views
 from cellbank.questions.far import SCHEME, FarTable, file_system
@@ -126,7 +126,9 @@ class Engine:
             if name.endswith(views.FULL) and name not in self._made:
                 group = name.removesuffix(views.FULL)
                 known = {g: self.fields(g) for g in views.needed_for(name, self.groups)}
-                self._database.execute(views.full_view(group, known, several=self.several))
+                labels = ", ".join(one.source.label for one in self.sources)
+                with _readable(f"the table {group} of {labels:.80}, beside what it belongs to,"):
+                    self._database.execute(views.full_view(group, known, several=self.several))
                 self._made.add(name)
 
     def columns(self, name: str) -> dict[str, Kind]:
@@ -176,9 +178,10 @@ class Engine:
             self._register()
         else:
             address = file
-        names = [*self._columns_in(f"read_parquet({text(address)})")]
-        before = one.source.url_before
-        self._database.execute(views.table_view(number, group, address, names, before))
+        with _readable(f"the table {group} of {one.source.label}"):
+            names = [*self._columns_in(f"read_parquet({text(address)})")]
+            before = one.source.url_before
+            self._database.execute(views.table_view(number, group, address, names, before))
 
     @staticmethod
     def _address(number: int, group: str) -> str:
@@ -322,6 +325,22 @@ class Engine:
             with suppress(Exception):
                 found |= dict.fromkeys(self.columns(name))
         return sorted(found)
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """Tell of a table of a package that is none: its bytes are right, and somebody pushed them."""
+    duckdb = duckdb_library()
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        said = str(error).partition("\n")[0].partition("Error: ")[2] or str(error)
+        reason = said.partition(" in file '")[0].partition(" '/")[0]
+        advice = "Tell its owner: it has to be built and pushed anew."
+        raise Damaged(f"{what} cannot be read: {reason:.200}", advice) from None
 
 
 def _pointed_at(place: str, sql: str) -> tuple[int, int]:
