@@ -122,7 +122,8 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"cellbank.{name}")
     if name in _FUNCTIONS:
-        return getattr(importlib.import_module("cellbank.api"), name)
+        found = getattr(importlib.import_module("cellbank.api"), name)
+        return importlib.import_module("cellbank.api.arguments").checked(found)
     raise AttributeError(f"module 'cellbank' has no attribute {name!r}")
 
 

@@ -159,7 +159,7 @@ def test_threads_ask_one_after_the_other() -> None:
     ],
 )
 def test_limits_that_are_none_are_refused(limits) -> None:
-    with pytest.raises(BadInput, match=r"memory|seconds") as found:
+    with pytest.raises(BadInput, match=r"memory|seconds|timeout") as found:
         cellbank.query("lab/cells", "SELECT 1", **limits)
     assert not isinstance(found.value, BadQuestion)
 

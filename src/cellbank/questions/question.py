@@ -1,8 +1,10 @@
 """What is asked, and within which limits."""
 
+import math
 import re
 from collections.abc import Sequence
-from typing import Final
+from numbers import Real
+from typing import Any, Final
 
 import msgspec
 
@@ -69,8 +71,7 @@ class Limits(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, timeout: float, memory: str | float) -> "Limits":
         """Return the limits that someone gave; raises `BadInput`."""
-        known: object = timeout
-        if not isinstance(known, int | float) or not 0 < known < 1e6:
+        if not isinstance(timeout, Real) or not 0 < timeout < 1e6:
             advice = "Give one above 0 and below a million."
             raise BadInput(f"{timeout!r:.60} is no number of seconds", advice)
         return cls(float(timeout), bytes_of(memory))
@@ -82,7 +83,8 @@ def bytes_of(memory: str | float) -> int:
     Raises `BadInput`: It is none, too little to ask anything, or more than there can be.
     """
     found = _SIZE.fullmatch(memory) if isinstance(memory, str) else None
-    amount = memory if isinstance(memory, int | float) else float("nan")
+    given: object = memory
+    amount: Any = given if isinstance(given, Real) else math.nan
     if found:
         step = 1024 if found[3] else 1000
         amount = float(found[1])
