@@ -113,6 +113,17 @@ watching.hand_down(_watcher_for_here)
 shown.hand_down(_shower)
 
 
+def _module(name: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(f"cellbank.{name}")
+    except ModuleNotFoundError as error:
+        from cellbank.model.extras import lacking
+
+        raise lacking(error) or error from None
+
+
 def __getattr__(name: str) -> Any:
     """Load what is asked for when it is asked for: `import cellbank` itself costs nothing."""
     import importlib
@@ -120,7 +131,7 @@ def __getattr__(name: str) -> Any:
     if name == "CellbankError":
         return importlib.import_module("cellbank.model.errors").CellbankError
     if name in _MODULES:
-        return importlib.import_module(f"cellbank.{name}")
+        return _module(name)
     if name in _FUNCTIONS:
         found = getattr(importlib.import_module("cellbank.api"), name)
         return importlib.import_module("cellbank.api.arguments").checked(found)

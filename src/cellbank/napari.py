@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from cellbank.cells.one_record import Record, record
-from cellbank.images.channel import Channel
-from cellbank.images.image import Image
-from cellbank.images.limits import auto_limits
+from cellbank.model.extras import missing
+
+try:
+    from cellbank.images.channel import Channel
+    from cellbank.images.image import Image
+    from cellbank.images.limits import auto_limits
+except ModuleNotFoundError as error:
+    raise missing(error, "cellbank.napari") from None
+
 from cellbank.model.errors import BadInput, CellbankError
 from cellbank.model.reference import Reference
 from cellbank.packages.nodes import DataNode, GroupNode, PackageNode

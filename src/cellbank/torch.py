@@ -9,7 +9,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
-import numpy as np
+from cellbank.model.extras import missing
+
+try:
+    import numpy as np
+except ModuleNotFoundError as error:
+    raise missing(error, "cellbank.torch") from None
 
 from cellbank.cells.cell_index import cutter_of
 from cellbank.cells.crops import Cutter

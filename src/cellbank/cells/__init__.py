@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from cellbank.model.extras import lacking
+
 __all__ = ["Crop", "Info", "Record", "record", "table"]
 
 if TYPE_CHECKING:
@@ -24,4 +26,7 @@ def __getattr__(name: str) -> Any:
     """Load what is asked for when it is asked for: a build needs no records, an install nothing."""
     if name not in _ROOMS:
         raise AttributeError(f"module 'cellbank.cells' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"cellbank.cells.{_ROOMS[name]}"), name)
+    try:
+        return getattr(importlib.import_module(f"cellbank.cells.{_ROOMS[name]}"), name)
+    except ModuleNotFoundError as error:
+        raise lacking(error) or error from None

@@ -302,14 +302,14 @@ class Record:
 
     @cached_property
     def _cutter(self) -> "Cutter":
-        from cellbank.cells.crops import Cutter
-
         if self.kind != "fov":
             raise self._no_field("cells")
         found = self._aligned_images()
         if "cell" not in found:
             has = f"It has: {', '.join(found)}." if found else "It has no segmentation at all."
             raise NotFound(f"{self.id} has no segmentation of cells here", has)
+        from cellbank.cells.crops import Cutter
+
         return Cutter(self.image, found, self.id)
 
     def cell_labels(self) -> list[int]:

@@ -26,3 +26,11 @@ def lacking(error: ModuleNotFoundError) -> BadInput | None:
         f"this needs {name}, which is not installed",
         f"Install it: pip install 'cellbank[{EXTRAS[name]}]'",
     )
+
+
+def missing(error: ModuleNotFoundError, what: str) -> ModuleNotFoundError:
+    """Return the error of a module of ours, `what`, that cannot be imported without a library."""
+    known = lacking(error)
+    if known is None:
+        return error
+    return ModuleNotFoundError(f"{what}: {known}", name=error.name)
