@@ -205,6 +205,13 @@ sys.addaudithook(_note)
 SECRET = np.full((20, 30), 4242, np.uint16)
 
 
+@pytest.mark.parametrize("said", ["images=abc", "slices=1e999", "channels=nan", "frames=two"])
+def test_a_number_of_imagej_that_is_none_is_told_in_our_words(said: str) -> None:
+    data = described("\n".join(["ImageJ=1.53", "images=2", "slices=2", said, ""]))
+    with pytest.raises(BadImage, match=rf"ImageJ's description says {said[:7]}.*, which is no nu"):
+        open_image(io.BytesIO(data))
+
+
 def named_in_ome(name: str) -> bytes:
     """Return an OME-TIFF of two planes, the second of which lies in another file."""
     other = f'<UUID FileName="{name}">urn:uuid:2</UUID>'

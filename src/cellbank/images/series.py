@@ -17,6 +17,8 @@ from cellbank.model.errors import BadImage
 # What it has to say about bad files goes into our errors, not to stderr.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
+_COUNTED = frozenset({"images", "channels", "slices", "frames"})
+
 
 class Series(msgspec.Struct, frozen=True):
     """What tifffile makes of an image of a file."""
@@ -33,11 +35,27 @@ class Series(msgspec.Struct, frozen=True):
     pixel_size: dict[str, float] = {}
 
 
+def _counts(tiff: tifffile.TiffFile, name: str) -> dict[str, int]:
+    """Return how many images, channels, slices and frames ImageJ says that there are."""
+    said = tiff.imagej_metadata or {}
+    found = {}
+    for one in _COUNTED & said.keys():
+        try:
+            found[one] = int(said[one])
+        except (TypeError, ValueError, OverflowError):
+            what = f"ImageJ's description says {one}={said[one]}"[:80]
+            advice = "Save it again with ImageJ."
+            raise BadImage(name, f"{what}, which is no number", advice) from None
+    return found
+
+
 def read_series(
     window: Window, directories: Directories, description: bytes, scene: int = 0
 ) -> Series:
     """Read what is known of a series that tifffile finds."""
     with alone(window) as tiff:
+        # Where planes without a directory of their own are cut off, tifffile takes what is left.
+        wanted = _counts(tiff, window.name).get("images", 1)
         count = len(tiff.series)
         if not 0 <= scene < count:
             raise no_such_scene(window.name, scene, count)
@@ -46,8 +64,6 @@ def read_series(
         kind = "imagej-tiff" if tiff.is_imagej else "tiff"
         pages, offset = _places(window, directories, series)
         details = _imagej(tiff) if tiff.is_imagej else {}
-        # Where planes without a directory of their own are cut off, tifffile takes what is left.
-        wanted = int((tiff.imagej_metadata or {}).get("images", 1))
     if not axes.endswith(("YX", "YXS")) or len(axes) != len(shape):
         raise BadImage(window.name, f"its axes {axes} are not understood", "Save it as OME-TIFF.")
     planes = math.prod(shape[: axes.index("Y")])
