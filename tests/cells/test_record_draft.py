@@ -1,6 +1,7 @@
 """Records changed by table: what is built is what a recipe with such values would have made."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,16 @@ def test_a_table_of_the_package_can_be_changed_and_given_back(lab, as_):
     draft.build()
     assert 7 == lab.info("cell_lines", f"fovs/{FOV[0]}")["passage"]
     assert 7 == cellbank.cells.table(cellbank.load(ALL), "fovs").passage[FOV[0]]
+
+
+def test_a_time_of_day_is_not_cut_off(lab):
+    draft = cellbank.edit(ALL)
+    for noon in (datetime(2018, 3, 4, 12, 30), pd.Timestamp("2018-03-04 00:00:01")):  # noqa: DTZ001
+        with pytest.raises(ProblemsFound) as found:
+            draft.update("wells", [{"id": E6, "seed_date": noon}])
+        [problem] = found.value.problems
+        assert "has a time of day" in problem["what"]
+    assert 1 == draft.update("wells", [{"id": E6, "seed_date": datetime(2018, 3, 4)}])  # noqa: DTZ001
 
 
 def test_days_of_a_data_frame_are_written_in_the_form_of_the_package(lab):

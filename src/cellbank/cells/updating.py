@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any, Final
 
 import msgspec
@@ -154,7 +154,14 @@ def value_of(raw: Any, spec: Spec) -> Any:
 
 
 def _with_days(raw: Any, spec: Spec) -> Any:
-    """Return a cell whose days are days where they are written as metadata tables write them."""
+    """Return a cell whose days are days where they are written as metadata tables write them.
+
+    Raises `ValueError`: It has a time of day, which the form of the dates would lose.
+    """
+    if spec.type == "date" and isinstance(raw, datetime) and raw.time() != time():
+        kept = datetime.strptime(raw.strftime(spec.format), spec.format)  # noqa: DTZ007  compared
+        if kept.time() == time():
+            raise ValueError(f"{raw} has a time of day, and a date in the form {spec.format} none")
     if spec.type == "date" and isinstance(raw, str) and iso_date(raw.strip(), spec.format) is None:
         day = iso_date(raw.strip(), ISO)
         return raw if day is None else date.fromisoformat(day)
