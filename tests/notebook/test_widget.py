@@ -73,6 +73,14 @@ def viewer() -> Viewer:
     return made
 
 
+def test_z_has_two_names_and_one_meaning() -> None:
+    image = images.open(io.BytesIO(ome(channels=["DNA", "membrane"])))
+    for place in (0, 1):
+        assert place == show(image, Z=place).z == image.show(z=place).z
+    with pytest.raises(BadInput, match="Z and z are the same"):
+        show(image, Z=1, z=0)
+
+
 def sent(viewer: Viewer, content: Any) -> tuple[Any, list[bytes]]:
     """Return what the kernel answers to a message of the browser."""
     answers: list[Any] = []

@@ -34,10 +34,11 @@ _STATE: Final = ("name", "on", "color", "low", "high")
 Labels = Mapping[str, Any]
 
 
-def show(
+def show(  # noqa: PLR0913  a place has two names
     thing: Any,
     *,
     channels: str | int | Iterable[str | int] | None = None,
+    Z: int | None = None,
     z: int | None = None,
     t: int = 0,
     projection: str = "none",
@@ -53,8 +54,10 @@ def show(
         An image, a record, or a node of one.
     channels
         Those that are on at first; default: those in use, without transmitted light.
-    z
+    Z
         Where it begins; default: the middle.
+    z
+        The same, as the viewer itself calls it.
     t
         At which time.
     projection
@@ -83,13 +86,15 @@ def show(
     --------
     >>> import numpy as np
     >>> from cellbank import images
-    >>> viewer = images.open("E6.ome.tiff").show(channels=["EGFP"], z=30)  # doctest: +SKIP
+    >>> viewer = images.open("E6.ome.tiff").show(channels=["EGFP"], Z=30)  # doctest: +SKIP
     >>> viewer.z = 31  # doctest: +SKIP
     """
     if renderer not in {"auto", "cpu"}:
         raise BadInput(f"there is no renderer {renderer!r}", "Say 'auto' or 'cpu'.")
     if projection not in {"none", "max"}:
         raise BadInput(f"the viewer has no projection {projection!r}", "Say 'max' or 'none'.")
+    if Z is not None and z is not None:
+        raise BadInput("Z and z are the same, and both are said", "Leave z out.")
     if labels is not None and not isinstance(labels, Mapping):
         raise BadInput("labels are given without a name", 'Name them: labels={"cells": image}.')
     image, brought, title = _image_of(thing)
@@ -103,7 +108,8 @@ def show(
     if channels is not None:
         wanted = [channels] if isinstance(channels, (str, int)) else channels
         viewer.only(image.channel(one).index for one in wanted)
-    viewer.z = viewer.z if z is None else z
+    places = (place for place in (Z, z) if place is not None)
+    viewer.z = next(places, viewer.z)
     viewer.t, viewer.projection = t, projection
     viewer.outlines = outlined(found, outlines)
     return viewer
