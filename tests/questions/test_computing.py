@@ -116,8 +116,8 @@ def test_no_place_hides_a_call(place: str, database: duckdb.DuckDBPyConnection) 
 def test_a_function_that_is_not_there_is_told_with_one_that_is(
     database: duckdb.DuckDBPyConnection,
 ) -> None:
-    with pytest.raises(BadQuestion, match="there is no function lenght") as caught:
-        read_question(database, "SELECT lenght(id) FROM fovs", TABLES)
+    with pytest.raises(BadQuestion, match="there is no function lengthh") as caught:
+        read_question(database, "SELECT lengthh(id) FROM fovs", TABLES)
     assert "Did you mean length" in caught.value.advice
 
 
