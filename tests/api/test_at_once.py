@@ -150,3 +150,25 @@ def test_what_is_fetched_to_be_written_out_is_there_until_it_is(
     assert FILES == {path: (tmp_path / "out" / path).read_bytes() for path in FILES}
     cellbank.push(CELLS, as_="lab/whole", watch=collecting)
     assert cellbank.verify("lab/whole").good
+
+
+@pytest.mark.parametrize("path", ["README.md", "images/a.tif"])
+def test_what_is_collected_while_it_is_opened_comes_again(
+    remote: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    cellbank.install(CELLS, metadata_only=True)
+    node = cellbank.load(CELLS)[path]
+    node()
+    real, left = Store._check_once, [1]
+
+    def check(self: Store, file: str, digest: str) -> str:
+        if left:
+            left.pop()
+            cellbank.gc()
+        return real(self, file, digest)
+
+    monkeypatch.setattr(Store, "_check_once", check)
+    assert FILES[path] == Path(node()).read_bytes()
+    left.append(1)
+    with node.open() as file:
+        assert FILES[path] == file.read()

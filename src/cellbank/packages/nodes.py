@@ -260,8 +260,9 @@ class DataNode:
         view = self._view
         found = view.store.file_of(view.package, self.entry)
         if found is None:
-            view.fetch([self.entry])
-            found = view.store.file_of(view.package, self.entry)
+            with view.store.held():
+                view.fetch([self.entry])
+                found = view.store.file_of(view.package, self.entry)
         if found is None:
             raise NotFetched(view.label, self._path)
         return found
@@ -302,19 +303,21 @@ class DataNode:
         else:
             path = view.store.file_of(view.package, entry)
             if path is not None:
-                return open(path, "rb")
+                with suppress(FileNotFoundError):
+                    return open(path, "rb")
         return view.open_far(entry)
 
     def bytes(self) -> bytes:
         """Return all the bytes, checked; they are fetched as when the node is called."""
         view, entry = self._view, self.entry
         if entry.size >= SMALL_BELOW:
-            with open(self(), "rb") as file:
+            with view.store.held(), open(self(), "rb") as file:
                 return file.read()
         with suppress(Damaged):
             return view.store.read_small(view.package, entry.digest)
-        view.fetch([entry])
-        return view.store.read_small(view.package, entry.digest)
+        with view.store.held():
+            view.fetch([entry])
+            return view.store.read_small(view.package, entry.digest)
 
     @property
     def meta(self) -> dict[str, Any]:

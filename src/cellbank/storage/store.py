@@ -305,7 +305,9 @@ class Store(Place):
         """
         path = self.object_path(entry.digest, entry.size)
         if path is not None:
-            return self._check_once(path, entry.digest)
+            # What was here as a cache may be collected at any moment.
+            with suppress(FileNotFoundError):
+                return self._check_once(path, entry.digest)
         try:
             unpacked = self._unpacked_folder()
         except OSError:
@@ -317,12 +319,15 @@ class Store(Place):
                 return self._check_once(path, entry.digest)
             except DigestMismatch:
                 disk.remove(path)
-        try:
-            data = self.read_small(package, entry.digest)
-        except Damaged:
-            return None
-        disk.write_cache(path, data, 0o444)
-        return self._check_once(path, entry.digest)
+            except FileNotFoundError:
+                pass
+        with self.held():
+            try:
+                data = self.read_small(package, entry.digest)
+            except Damaged:
+                return None
+            disk.write_cache(path, data, 0o444)
+            return self._check_once(path, entry.digest)
 
     def _check_once(self, path: str, digest: str) -> str:
         """Hash a file the first time it is asked for, and again whenever it looks touched."""
