@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import cellbank
@@ -114,6 +115,14 @@ def test_a_package_that_is_not_installed_is_locked_as_it_is_there(remote: Path) 
     assert [] == cellbank.ls()
     assert written.packages[CELLS].want.everything
     assert written.packages[CELLS].revision == cellbank.inspect(CELLS).revision
+
+
+@pytest.mark.parametrize("address", ["a\0b", "https://here/\r\nX: y", "\x1b[31m", "a" * 5000])
+def test_what_can_be_no_address_is_refused_where_it_stands(locked: Path, address: str) -> None:
+    found = decode_lock(locked.read_bytes(), "x")
+    odd = {name: msgspec.structs.replace(one, address=address) for name, one in found.items()}
+    with pytest.raises(BadInput, match="x is no lock file: aics/cell_lines: its address is none"):
+        decode_lock(encode_lock(odd), "x")
 
 
 def test_the_file_is_for_people_and_comparisons(locked: Path, remote: Path) -> None:

@@ -65,6 +65,27 @@ def test_what_needs_too_much_memory_is_refused_it(sql: str) -> None:
     assert [(6,)] == counted()
 
 
+@pytest.mark.parametrize("name", ["sql", "where", "columns", "group_by"])
+def test_a_question_that_is_too_long_is_not_read(name: str) -> None:
+    asked = {"sql": "SELECT 1 OR ", "where": "id = 'a' OR "}.get(name, "1 + ") * 400_000 + "1"
+    began = time.monotonic()
+    with pytest.raises(BadQuestion, match="characters long") as caught:
+        cellbank.query("lab/cells", **{name: asked if name in ("sql", "where") else [asked]})
+    assert time.monotonic() - began < SLACK
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("depth", [300, 450, 600, 900, 1100, 20_000])
+@pytest.mark.parametrize(("begin", "end"), [("NOT ", ""), ("[", "]"), ("1 + ", ""), ("(1, ", ")")])
+def test_what_is_nested_too_deeply_is_told_so(begin: str, end: str, depth: int) -> None:
+    nested = f"{begin * depth}1{end * depth}"
+    for asked in ({"sql": f"SELECT {nested}"}, {"where": f"({nested}) IS NULL"}):
+        try:
+            cellbank.query("lab/cells", **asked)
+        except BadQuestion as error:
+            assert "nested too deeply" in error.message  # noqa: PT017  it may be an answer, too
+
+
 def test_rows_without_end_are_stopped_however_fast_they_come() -> None:
     began = time.monotonic()
     asked = querying.asked("lab/cells", "SELECT * FROM range(1000000000000)", timeout=0.5)

@@ -4,6 +4,7 @@ Questions come with packages, lock files and notebooks. DuckDB parses them; a pa
 a function that is not named here is refused, so what DuckDB learns later is, too.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -109,9 +110,23 @@ FUNCTIONS: Final = frozenset(_COMPUTING.split())
 """Functions, aggregates and operators; none looks around, waits, or leaves something behind."""
 TABLE_FUNCTIONS: Final = frozenset({"generate_series", "json_each", "json_tree", "range", "unnest"})
 """Functions that may stand behind FROM: they make rows of values."""
+CALLED: Final = FUNCTIONS | TABLE_FUNCTIONS
 ADVICE: Final = (
     "It may name tables and call functions that compute; files and settings are out of reach."
 )
+TOO_DEEP: Final = "it is nested too deeply"
+
+
+def parsed(database: Any, sql: str) -> dict[str, Any]:
+    """Return what DuckDB's parser says of a SQL text: statements, or an error and its place."""
+    asked = "SELECT json_serialize_sql(?)"
+    try:
+        document = dict(json.loads(database.execute(asked, [sql]).fetchone()[0]))
+    except RecursionError:
+        return {"error": True, "error_message": TOO_DEEP}
+    if "max_expression_depth" in str(document.get("error_message")):
+        document["error_message"] = TOO_DEEP
+    return document
 
 
 def is_known(node: Mapping[str, Any]) -> bool:
@@ -146,6 +161,6 @@ def refused_in(tree: Any) -> Iterator[tuple[Mapping[str, Any], str]]:
             waiting += node
         elif isinstance(node, dict):
             name = called(node)
-            if not is_known(node) or (name and name not in FUNCTIONS | TABLE_FUNCTIONS):
+            if not is_known(node) or (name and name not in CALLED):
                 yield node, name
             waiting += node.values()

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cellbank.cells.computing import ADVICE, refused_in, why_not
+from cellbank.cells.computing import ADVICE, TOO_DEEP, parsed, refused_in, why_not
 from cellbank.cells.kinds import GROUPS, relations_of
 from cellbank.cells.metadata import quoted
 from cellbank.cells.steady import NOW, NOWHERE, SAMPLE, unsteady_in
@@ -127,7 +127,10 @@ class Resolver:
 
     def condition(self, text: str) -> Part:
         """Return a condition with its names resolved; raises `ConditionError`."""
-        return self._resolved(text, _condition_in(self._parsed(_BEFORE, text)), len(_BEFORE))
+        try:
+            return self._resolved(text, _condition_in(self._parsed(_BEFORE, text)), len(_BEFORE))
+        except RecursionError:
+            raise ConditionError(TOO_DEEP) from None
 
     def column(self, text: str) -> Part:
         """Return one column to show with its names resolved; raises `ConditionError`."""
@@ -163,9 +166,8 @@ class Resolver:
 
     def _parsed(self, before: str, text: str) -> dict[str, Any]:
         """Return the tree of one SELECT, as DuckDB parses it."""
-        asked = "SELECT json_serialize_sql(?)"
         # The line ends what a comment at the end of the text would swallow.
-        document = json.loads(self._database.execute(asked, [f"{before}{text}\n"]).fetchone()[0])
+        document = parsed(self._database, f"{before}{text}\n")
         if document["error"]:
             if document.get("error_type") == "not implemented":
                 raise ConditionError("it is more than one expression")

@@ -18,6 +18,7 @@ from cellbank.storage.local import read_file
 
 FORMAT: Final = 1
 FILE: Final = "cellbank.lock"
+LONGEST_ADDRESS: Final = 4096
 
 _has_marks: Final = re.compile(rb"^(<{7}|>{7})( |$)", re.MULTILINE).search
 _is_place: Final = re.compile("[0-9a-f]{32}").fullmatch
@@ -104,6 +105,8 @@ def _locked(name: str, given: Any, where: str) -> Locked:
         raise _bad(where, f"{name:.80}: its reference names {package}")
     if not is_digest(locked.revision):
         raise _bad(where, f"{name}: its revision is not 64 hex digits")
+    if len(locked.address) > LONGEST_ADDRESS or not locked.address.isprintable():
+        raise _bad(where, f"{name}: its address is none")
     if not _is_place(locked.remote):
         raise _bad(where, f"{name}: its remote is not 32 hex digits")
     return msgspec.structs.replace(locked, want=want)

@@ -76,6 +76,7 @@ class Asker:
         Raises `BadQuestion`: It cannot be asked, may not be asked, or went beyond a limit. Raises
         what reading the tables raises.
         """
+        question.check()
         with self._lock:
             self.start()
             whole = False

@@ -11,6 +11,8 @@ import msgspec
 from cellbank.model.errors import BadInput, BadQuestion
 
 SECONDS: Final = 30.0
+LONGEST: Final = 250_000
+"""So many characters may a question have: before it is asked it is parsed, which nothing stops."""
 MEMORY: Final = "1GB"
 _SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", re.IGNORECASE)
 DESCRIBE: Final = "What can be asked: cellbank query REF --describe (describe=True in Python)."
@@ -60,6 +62,15 @@ class Question(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """What messages show of it."""
         return self.sql or self.where or ", ".join((*self.columns, *self.group_by))
+
+    def check(self) -> None:
+        """Raise `BadQuestion` where it is longer than anybody writes."""
+        parts = (self.sql, self.where, *self.columns, *self.group_by)
+        length = sum(map(len, parts))
+        if length > LONGEST:
+            reason = f"it is {length:,} characters long, and {LONGEST:,} are the most"
+            advice = "Ask for less at once, or say in fewer words which records are meant."
+            raise bad(f"{self.text[:60]}…", reason, advice=advice)
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -13,10 +13,11 @@ import msgspec
 
 from cellbank.cells.computing import (
     ADVICE,
-    FUNCTIONS,
+    CALLED,
     TABLE_FUNCTIONS,
     called,
     is_known,
+    parsed,
     why_not,
 )
 from cellbank.model.names import near
@@ -57,8 +58,7 @@ def read_question(database: Any, sql: str, known: Sequence[str]) -> set[str]:
 
 
 def _statement(database: Any, sql: str) -> dict[str, Any]:
-    asked = "SELECT json_serialize_sql(?)"
-    document = json.loads(database.execute(asked, [sql]).fetchone()[0])
+    document = parsed(database, sql)
     if document["error"]:
         message = str(document["error_message"])
         if document.get("error_type") == "not implemented":
@@ -121,7 +121,7 @@ def _lower(name: object) -> str:
 
 
 def _check_call(database: Any, node: dict[str, Any], sql: str) -> None:
-    name, allowed = called(node), FUNCTIONS | TABLE_FUNCTIONS
+    name, allowed = called(node), CALLED
     if node.get("type") == "TABLE_FUNCTION":
         name, allowed = called(node["function"]), TABLE_FUNCTIONS
     if name and name not in allowed:

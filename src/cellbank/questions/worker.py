@@ -19,11 +19,12 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from cellbank.cells.computing import TOO_DEEP
 from cellbank.cells.duck import duckdb_library
 from cellbank.config import Config
 from cellbank.model.errors import CellbankError
 from cellbank.questions.pipe import read_message, write_message
-from cellbank.questions.question import Question
+from cellbank.questions.question import Question, bad
 from cellbank.questions.sources import Opened, Source
 
 ENGINES: Final = 4
@@ -97,7 +98,9 @@ class Desk:
         except (BrokenPipeError, EOFError):
             raise
         except Exception as error:  # noqa: BLE001  it is told where the question was asked
-            known = engine.cause() if engine is not None else None
+            known: Exception | None = engine.cause() if engine is not None else None
+            if isinstance(error, RecursionError):
+                known = bad(question.text, TOO_DEEP)
             if known is not None or isinstance(error, CellbankError):
                 self._say("error", known or error)
             else:
