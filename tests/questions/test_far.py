@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import polars as pl
 import pytest
 
 import cellbank
-from cellbank.cells.pieces_table import KIND, LENGTH
+from cellbank.cells.duck import opened
+from cellbank.cells.pieces_table import KIND, LENGTH, pieces_in
 from cellbank.model.errors import DigestMismatch
 from cellbank.model.reference import Package
 from cellbank.storage.layout import object_key
@@ -64,6 +66,10 @@ def guest(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path / "guest"
 
 
+def repr_of(said: object) -> str:
+    return repr(said)[:60]
+
+
 def held(home: Path) -> int:
     return sum(file.stat().st_size for file in home.rglob("*") if file.is_file())
 
@@ -99,6 +105,35 @@ def test_an_answer_is_the_same_as_of_the_package_installed(guest: Path) -> None:
     far = cellbank.query("lab/large", sql)
     cellbank.install("lab/large")
     assert far == cellbank.query("lab/large", sql)
+
+
+def _piece(length: object, pieces: object, kind: object = "fovs") -> dict[str, list[object]]:
+    return {"kind": [kind], "digest": ["0" * 64], "length": [length], "pieces": [pieces]}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"none",
+        {"a": [1]},
+        _piece(None, ["0" * 64]),
+        _piece("x", ["0" * 64]),
+        _piece(65_536.5, ["0" * 64]),
+        _piece(65_536, [None]),
+        _piece(65_536, "0" * 64),
+        _piece(65_536, ["0" * 64], ["fovs"]),
+        _piece(0, ["0" * 64]),
+        _piece(-1, ["0" * 64]),
+        _piece(7, ["0" * 64] * 400_000),
+        _piece(2**62, ["0" * 64]),
+    ],
+    ids=repr_of,
+)
+def test_a_table_of_pieces_that_lies_is_passed_over(tmp_path: Path, said: object) -> None:
+    file = tmp_path / "pieces.parquet"
+    file.write_bytes(said if isinstance(said, bytes) else parquet(pl.DataFrame(said)))
+    with opened() as database:
+        assert {} == pieces_in(database, str(file))
 
 
 def test_wrong_bytes_are_never_an_answer(guest: Path, registry: Registry) -> None:
