@@ -118,6 +118,25 @@ def test_the_state_is_kept_true_to_the_image(viewer: Viewer) -> None:
         viewer.outlines = ["nuclei"]
 
 
+@pytest.mark.parametrize(
+    "channel", [1, {"low": None}, {"low": "x"}, {"high": 10**400}, {"low": float("nan")}, "x"]
+)
+def test_what_is_no_state_is_told_and_changes_nothing(viewer: Viewer, channel: Any) -> None:
+    before = viewer.channels
+    with pytest.raises(BadInput):
+        viewer.channels = [channel] * 2
+    with pytest.raises(BadInput):
+        viewer.set_state({"z": 2, "channels": [channel] * 2})
+    assert (before, 1) == (viewer.channels, viewer.z)
+    assert viewer.picture().shape == (20, 30, 3)
+
+
+def test_a_browser_does_not_say_what_the_image_is(viewer: Viewer) -> None:
+    viewer.set_state({"options": {}, "z": 2})
+    assert 2 == len(viewer.options["channels"])
+    assert 2 == viewer.z
+
+
 def test_a_saved_notebook_keeps_a_still_picture_beside_the_widget(
     viewer: Viewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,9 +116,9 @@ def test_no_place_hides_a_call(place: str, database: duckdb.DuckDBPyConnection) 
 def test_a_function_that_is_not_there_is_told_with_one_that_is(
     database: duckdb.DuckDBPyConnection,
 ) -> None:
-    with pytest.raises(BadQuestion, match="there is no function roundd") as caught:
-        read_question(database, "SELECT roundd(id) FROM fovs", TABLES)
-    assert "Did you mean round" in caught.value.advice
+    with pytest.raises(BadQuestion, match="there is no function lengthy") as caught:
+        read_question(database, "SELECT lengthy(id) FROM fovs", TABLES)
+    assert "Did you mean length" in caught.value.advice
 
 
 @pytest.mark.parametrize("name", ["duckdb_tables", "sqlite_master", "0 fovs", "secret.csv"])

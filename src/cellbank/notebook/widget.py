@@ -199,11 +199,28 @@ class Viewer(anywidget.AnyWidget):
                 "Change a copy of the list: a dict with name, on, color, low and high each.",
             )
         old = self.channels or [_state(channel) for channel in self._viewed.options["channels"]]
-        return [_checked(one | dict(new)) for one, new in zip(old, given, strict=True)]
+        try:
+            return [_checked(one | dict(new)) for one, new in zip(old, given, strict=True)]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, CellbankError):
+                raise
+            advice = "Change a copy of the list: a dict with name, on, color, low and high each."
+            raise BadInput(f"channels: {error!s:.80}", advice) from None
 
     @traitlets.validate("outlines")
     def _known_labels(self, proposal: Any) -> list[str]:
         return outlined([one["name"] for one in self._viewed.options["labels"]], proposal["value"])
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take the state that a browser says; where some of it is none, all stays as it was."""
+        said = {name: value for name, value in sync_data.items() if name != "options"}
+        before = {name: getattr(self, name) for name in said if self.has_trait(name)}
+        try:
+            super().set_state(said)
+        except (CellbankError, traitlets.TraitError):
+            # What is checked at the end was set already.
+            self._trait_values.update(before)
+            raise
 
     def only(self, numbers: Iterable[int]) -> None:
         """Let these channels be on and no others."""
