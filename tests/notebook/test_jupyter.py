@@ -117,7 +117,7 @@ def test_jupyterlab_shows_the_package_and_the_viewer_has_its_keys(lab: str, note
         for _ in CELLS[:2]:
             run(page)
         viewer = page.locator(".cellbank-viewer")
-        expect(viewer).to_have_attribute("data-ready", "true", timeout=60_000)
+        expect(viewer).to_have_attribute("data-ready", "true", timeout=150_000)
         tree = page.locator(".jp-OutputArea-output details").first
         tree.locator("summary").first.click()
         expect(tree.locator("img").first).to_be_visible()
@@ -139,7 +139,7 @@ def test_jupyterlab_shows_the_package_and_the_viewer_has_its_keys(lab: str, note
         for session in page.request.get(f"{lab}/api/sessions").json():
             page.request.delete(f"{lab}/api/sessions/{session['id']}")
         page.goto(f"{lab}/lab/tree/look.ipynb?reset")
-        expect(page.get_by_text("model not found")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("model not found")).to_be_visible(timeout=150_000)
         expect(still).to_be_visible()
         page.context.close()
     assert [] == [url for url in foreign if not url.startswith(lab.replace("http", "ws"))]
