@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -148,12 +149,13 @@ def test_jupyterlab_shows_the_package_and_the_viewer_has_its_keys(lab: str, note
 
 def _saved(notebook: Path, mime: str) -> str:
     """Return what the notebook on the disk keeps of an output, as soon as it is there."""
-    end = time.monotonic() + 30
+    end, found = time.monotonic() + 30, []
     while True:
-        outputs = [
-            one for cell in json.loads(notebook.read_text())["cells"] for one in cell["outputs"]
-        ]
-        found = [one["data"][mime] for one in outputs if mime in one.get("data", {})]
+        # While it is being written it is empty, or a part of itself.
+        with suppress(json.JSONDecodeError):
+            cells = json.loads(notebook.read_text())["cells"]
+            outputs = [one for cell in cells for one in cell["outputs"]]
+            found = [one["data"][mime] for one in outputs if mime in one.get("data", {})]
         if found:
             return str(found[0])
         assert time.monotonic() < end

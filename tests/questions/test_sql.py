@@ -285,7 +285,7 @@ def test_sql_and_the_short_form_are_not_asked_together() -> None:
 
 
 def test_what_is_no_text_is_told() -> None:
-    with pytest.raises(BadInput, match="where is no text: 3"):
+    with pytest.raises(BadInput, match="where is 3, which is no text"):
         cellbank.query("lab/cells", where=3)
 
 
