@@ -152,15 +152,21 @@ def why_not(database: Any, who: str, name: str) -> tuple[str, list[str]]:
     return f"there is no function {name}", near(name, FUNCTIONS)
 
 
-def refused_in(tree: Any) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """Yield what may not stand in a tree, and the name of the function if it calls one."""
+def nodes_in(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield all nodes of a tree of DuckDB's, those of subqueries, too."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
         if isinstance(node, list):
             waiting += node
         elif isinstance(node, dict):
-            name = called(node)
-            if not is_known(node) or (name and name not in CALLED):
-                yield node, name
+            yield node
             waiting += node.values()
+
+
+def refused_in(tree: Any) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Yield what may not stand in a tree, and the name of the function if it calls one."""
+    for node in nodes_in(tree):
+        name = called(node)
+        if not is_known(node) or (name and name not in CALLED):
+            yield node, name

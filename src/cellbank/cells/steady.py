@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from cellbank.cells.computing import called, nodes_in
+
 NOW: Final = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
 """Names without parentheses that DuckDB takes for the time."""
 SAMPLE: Final = "a sample"
@@ -29,26 +31,15 @@ def unsteady_in(tree: Any, database: Any) -> Iterator[tuple[str, int, int]]:
     """
     asked = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
     functions = {row[0] for row in database.execute(asked).fetchall()} | _MORE
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            waiting += node.values()
-            name = _called(node) or _named(node)
-            # With one argument it is the time from then to now.
-            since = name == "age" and len(node.get("arguments", ())) == 1
-            if since or name in functions or name.lower() in NOW:
-                start = int(node.get("query_location", NOWHERE))
-                yield name, start, start + len(name)
-            if node.get("sample"):
-                yield SAMPLE, NOWHERE, NOWHERE
-
-
-def _called(node: dict[str, Any]) -> str:
-    """Return the name of the function that is called here, if one is."""
-    return str(node["function_name"]).lower() if node.get("class") == "FUNCTION" else ""
+    for node in nodes_in(tree):
+        name = called(node) or _named(node)
+        # With one argument it is the time from then to now.
+        since = name == "age" and len(node.get("arguments", ())) == 1
+        if since or name in functions or name.lower() in NOW:
+            start = int(node.get("query_location", NOWHERE))
+            yield name, start, start + len(name)
+        if node.get("sample"):
+            yield SAMPLE, NOWHERE, NOWHERE
 
 
 def _named(node: dict[str, Any]) -> str:

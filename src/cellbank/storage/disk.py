@@ -421,19 +421,19 @@ def shared_lock(path: str) -> Iterator[None]:
 def waiting_lock(path: str) -> Iterator[None]:
     """Hold the lock at `path` alone, after waiting for it; where locks do not work, go without."""
     _step("create", path)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with _alone(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)):
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
 def folder_lock(folder: str) -> Iterator[None]:
     """Hold a folder alone, after waiting for it; where locks do not work, go without."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with _alone(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)):
+        yield
+
+
+@contextmanager
+def _alone(descriptor: int) -> Iterator[None]:
     try:
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
