@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 from cellbank.images import image as module
 from cellbank.images.channel import Channel
@@ -305,6 +306,19 @@ def test_scenes_are_told() -> None:
 def test_a_channel_is_asked_for_by_name_or_number(wanted: Any) -> None:
     with pytest.raises(BadInput, match="is no channel"):
         image_of(FORMS["ours"]).channel(wanted)
+
+
+def test_axes_that_the_file_does_not_name_are_read_by_their_letters(tmp_path: Path) -> None:
+    stack = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
+    tifffile.imwrite(tmp_path / "q.tif", stack)
+    image = open_image(tmp_path / "q.tif")
+    assert np.array_equal(stack[2], image.read(Q=2))
+    assert np.array_equal(stack[1:3].max(axis=0), image.project(over="Q", Q=slice(1, 3)))
+    for wrong in ({"N": 1}, {"levle": 1}, {"Q": 9}):
+        with pytest.raises(AxisNotFound, match=next(iter(wrong))):
+            image.read(**wrong)
+        with pytest.raises(AxisNotFound):
+            image.project(over="Q", **wrong)
 
 
 def test_what_is_no_axis_cannot_be_folded() -> None:

@@ -153,6 +153,7 @@ class ImageData:
         Y: Choice = None,
         X: Choice = None,
         S: Choice = None,
+        **others: Choice,
     ) -> NDArray[Any]:
         """Read the image, or a part of it; nothing else is read from the disk.
 
@@ -176,6 +177,8 @@ class ImageData:
             As T.
         S
             As T.
+        **others
+            As T, for axes that have other names.
 
         Returns
         -------
@@ -189,7 +192,7 @@ class ImageData:
         BadImage
             The file is damaged.
         """
-        choices = {"T": T, "C": C, "Z": Z, "Y": Y, "X": X, "S": S}
+        choices = {"T": T, "C": C, "Z": Z, "Y": Y, "X": X, "S": S} | others
         level = self._level(level)
         selection = self._select(choices, level)
         found = read_selection(self._pixels, selection, level)
@@ -206,6 +209,7 @@ class ImageData:
         Z: Choice = None,
         Y: Choice = None,
         X: Choice = None,
+        **others: Choice,
     ) -> NDArray[Any]:
         """Fold an axis away, plane by plane, in little memory.
 
@@ -227,6 +231,8 @@ class ImageData:
             A number or a slice.
         X
             A number or a slice.
+        **others
+            As in `read`.
 
         Returns
         -------
@@ -251,7 +257,7 @@ class ImageData:
         if "Z" in folded - set(self.axes) and set(self.axes) & set(UNNAMED):
             advice = 'Say what they are when you open it: open(path, axes="ZYX").'
             raise AxisNotFound(self.name, "Z", f"the file does not name {self.axes[:-2]}", advice)
-        selection = self._select({"T": T, "C": C, "Z": Z, "Y": Y, "X": X}, level)
+        selection = self._select({"T": T, "C": C, "Z": Z, "Y": Y, "X": X} | others, level)
         found = projecting.project(self._pixels, selection, over, how, level)
         dropped = [n for n, axis in enumerate(selection.all) if not axis.kept or axis.name in over]
         return found.squeeze(tuple(dropped)) if dropped else found
