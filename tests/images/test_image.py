@@ -314,7 +314,7 @@ def test_axes_that_the_file_does_not_name_are_read_by_their_letters(tmp_path: Pa
     image = open_image(tmp_path / "q.tif")
     assert np.array_equal(stack[2], image.read(Q=2))
     assert np.array_equal(stack[1:3].max(axis=0), image.project(over="Q", Q=slice(1, 3)))
-    for wrong in ({"N": 1}, {"levle": 1}, {"Q": 9}):
+    for wrong in ({"N": 1}, {"depth": 1}, {"Q": 9}):
         with pytest.raises(AxisNotFound, match=next(iter(wrong))):
             image.read(**wrong)
         with pytest.raises(AxisNotFound):
